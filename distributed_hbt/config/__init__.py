@@ -1,0 +1,1 @@
+"""Frozen, strict, nested run configuration: YAML + `key=value` overrides."""

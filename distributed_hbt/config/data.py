@@ -1,0 +1,169 @@
+"""Where training examples come from: one class a format, told apart by `format`.
+
+A path is a local file, folder or glob, or `hf://datasets/<owner>/<name>[@revision]/<path or glob>`.
+Relative local paths are taken from `data.root` where it is set, else from the run file's folder, then
+from the working directory. Languages are ISO 639-1 where such a code exists (`eng` and `en` are one).
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from distributed_hbt.config.base import DataPath, RunPath, Section
+
+
+class SourceBase(Section):
+    """What every source has."""
+
+    weight: float | None = Field(default=None, gt=0)
+    """Share of the rows of a language that come from this source; all sources have one or none has."""
+    group_namespace: str | None = None
+    """Sources with one namespace share group ids. Default: `hbt_jsonl` sources share theirs, as do
+    `squad` sources; any other source keeps its ids to itself."""
+
+
+class HbtJsonlSource(SourceBase):
+    """The native row: group_id, query, query_language, passage_language, positive_passages, ..."""
+
+    format: Literal["hbt_jsonl"]
+    path: DataPath
+
+
+class TevatronSource(SourceBase):
+    """Tevatron v1 and MIRACL training rows: query_id, query, positive_passages, negative_passages."""
+
+    format: Literal["tevatron"]
+    path: DataPath
+    query_language: str
+    passage_language: str
+
+
+class TevatronV2Source(SourceBase):
+    """Tevatron v2: rows of ids (query_text, positive_document_ids, ...) and a corpus."""
+
+    format: Literal["tevatron_v2"]
+    path: DataPath
+    corpus: DataPath
+    query_language: str
+    passage_language: str
+
+
+class MiraclSource(SourceBase):
+    """MIRACL's raw files: topics, qrels and docs-*.jsonl.gz of one language."""
+
+    format: Literal["miracl"]
+    topics: DataPath
+    qrels: DataPath
+    corpus: DataPath
+    language: str
+
+
+class FlagEmbeddingSource(SourceBase):
+    """FlagEmbedding rows: query, pos, neg, optional pos_scores, neg_scores, prompt."""
+
+    format: Literal["flagembedding"]
+    path: DataPath
+    query_language: str
+    passage_language: str
+
+
+class BeirSource(SourceBase):
+    """A BEIR folder: corpus.jsonl, queries.jsonl, qrels/<split>.tsv."""
+
+    format: Literal["beir"]
+    path: DataPath
+    split: str = "train"
+    query_language: str
+    passage_language: str
+
+
+class ColumnsSource(SourceBase):
+    """sentence-transformers columns in their order: anchor, positive, negative_1 ... negative_n.
+
+    JSON lines, CSV or TSV with a header, or Parquet.
+    """
+
+    format: Literal["columns"]
+    path: DataPath
+    query_language: str
+    passage_language: str
+
+
+class SquadSource(SourceBase):
+    """SQuAD-style JSON, parallel across languages by question id (XQuAD, XQuAD-R, MLQA, SQuAD).
+
+    `path` holds `{language}` once for several languages, for example `xquad-r/{language}.json.gz`.
+    """
+
+    format: Literal["squad"]
+    path: DataPath
+    languages: tuple[str, ...] = Field(min_length=1)
+    passage: Literal["paragraph", "sentence", "sentence_with_context"] = "paragraph"
+    """What answers the question: its paragraph, or the sentence that holds the answer."""
+    article_range: tuple[int, int] | None = None
+    """Half-open slice of article positions; null for all."""
+
+    @model_validator(mode="after")
+    def _path_names_the_language(self) -> Self:
+        if len(self.languages) > 1 and "{language}" not in self.path:
+            raise ValueError("path has no {language} though several languages are named; write it into path")
+        if self.article_range is not None and not 0 <= self.article_range[0] < self.article_range[1]:
+            raise ValueError("article_range is no range; give [first, stop] with first < stop")
+        return self
+
+
+class MmarcoSource(SourceBase):
+    """mMARCO: triples of ids (query, positive, negative) with collections and queries per language."""
+
+    format: Literal["mmarco"]
+    triples: DataPath
+    queries: DataPath
+    """TSV `id<TAB>text`; holds `{language}`."""
+    collection: DataPath
+    """TSV `id<TAB>text`; holds `{language}`."""
+    languages: tuple[str, ...] = Field(min_length=1)
+
+
+class ParallelSource(SourceBase):
+    """Parallel sentences, line n of each file translates line n of the others (NTREX, Tatoeba)."""
+
+    format: Literal["parallel"]
+    paths: dict[str, DataPath] = Field(min_length=2)
+    """Language to file."""
+
+
+Source = Annotated[
+    HbtJsonlSource
+    | TevatronSource
+    | TevatronV2Source
+    | MiraclSource
+    | FlagEmbeddingSource
+    | BeirSource
+    | ColumnsSource
+    | SquadSource
+    | MmarcoSource
+    | ParallelSource,
+    Field(discriminator="format"),
+]
+
+
+class DataConfig(Section):
+    """Training data."""
+
+    root: RunPath | None = None
+    """Folder that relative paths of sources start from."""
+    sources: tuple[Source, ...] = Field(min_length=1)
+    max_bad_share: float = Field(default=0.0, ge=0, le=1)
+    """Share of rows that may be unusable before the data is refused."""
+    num_hard_negatives: int = Field(default=0, ge=0)
+    """Hard negatives a row brings, at most; drawn anew each epoch where it has more."""
+    store_dir: str | None = None
+    """Folder of tokenized stores; default: `<output_dir>/stores`."""
+
+    @model_validator(mode="after")
+    def _weights_all_or_none(self) -> Self:
+        weighted = [i for i, source in enumerate(self.sources) if source.weight is not None]
+        if weighted and len(weighted) != len(self.sources):
+            missing = next(i for i in range(len(self.sources)) if i not in weighted)
+            raise ValueError(f"sources.{missing} has no weight but others have; weight all sources or none")
+        return self

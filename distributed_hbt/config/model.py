@@ -1,0 +1,94 @@
+"""The encoder: which backbone, how text goes in, how an embedding comes out."""
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from distributed_hbt.config.base import RunPath, Section
+
+ENCODER_MODEL_TYPES = frozenset({"bert", "roberta", "xlm-roberta", "distilbert", "electra", "modernbert"})
+
+
+class TrainTokenizer(Section):
+    """Train a byte-level BPE tokenizer on the training texts."""
+
+    vocab_size: int = Field(default=8000, ge=300)
+
+
+class TokenizerConfig(Section):
+    """A tokenizer trained on the spot, instead of a hub id or folder."""
+
+    train: TrainTokenizer
+
+
+class LoraConfig(Section):
+    """Low-rank adapters; the base model's weights stay frozen."""
+
+    rank: int = Field(default=16, ge=1)
+    alpha: float = Field(default=32.0, gt=0)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    target_modules: str | tuple[str, ...] = "all-linear"
+    layers: tuple[int, int] | None = None
+    """Half-open range of layers that get adapters, [first, stop]; null for all."""
+
+    @model_validator(mode="after")
+    def _layers_are_a_range(self) -> Self:
+        if self.layers is not None and not 0 <= self.layers[0] < self.layers[1]:
+            raise ValueError(f"layers {list(self.layers)} is no range; give [first, stop] with first < stop")
+        return self
+
+
+class ModelConfig(Section):
+    """`base` loads a pretrained model; `architecture` starts one from random weights."""
+
+    base: RunPath | None = None
+    """Hub id or folder of a Hugging Face model."""
+    revision: str | None = None
+    """Commit, tag or branch of a hub model."""
+    architecture: dict[str, Any] | None = None
+    """A Hugging Face configuration (`model_type` and its fields) for random initialisation."""
+    tokenizer: RunPath | TokenizerConfig | None = None
+    """Hub id, folder, or {train: {vocab_size: n}}; default: the base's."""
+    dtype: Literal["float32", "bfloat16"] = "bfloat16"
+    pooling: Literal["last_token", "mean", "cls"] = "last_token"
+    attention: Literal["causal", "bidirectional"] = "causal"
+    attention_implementation: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
+    padding_side: Literal["left", "right"] = "right"
+    append_eos: bool = True
+    """End every text with the tokenizer's EOS, also when it was truncated."""
+    normalize: bool = True
+    """Scale embeddings to unit length, so that the inner product is the cosine."""
+    matryoshka_dimensions: tuple[int, ...] = ()
+    """Prefix lengths of the embedding that are trained too (the full length always is)."""
+    query_prompt: str = "Query: "
+    passage_prompt: str = "Passage: "
+    max_query_length: int = Field(default=64, ge=2)
+    """Tokens, prompt and EOS included."""
+    max_passage_length: int = Field(default=256, ge=2)
+    trust_remote_code: bool = False
+    """Allow code from the hub repository to run. Off unless you have read that code."""
+    lora: LoraConfig | None = None
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if (self.base is None) == (self.architecture is None):
+            raise ValueError(
+                "exactly one of base and architecture is needed; set one and leave out the other"
+            )
+        if self.architecture is not None:
+            if not isinstance(self.architecture.get("model_type"), str):
+                raise ValueError("architecture has no model_type; name one, for example model_type: qwen3")
+            if self.tokenizer is None:
+                raise ValueError("architecture comes without a tokenizer; set model.tokenizer")
+            if self.architecture["model_type"] in ENCODER_MODEL_TYPES and self.attention == "causal":
+                kind = self.architecture["model_type"]
+                raise ValueError(f"attention: causal does not fit a {kind}; set attention: bidirectional")
+        return self
+
+    @model_validator(mode="after")
+    def _matryoshka(self) -> Self:
+        if any(d < 1 for d in self.matryoshka_dimensions):
+            raise ValueError("matryoshka_dimensions must be positive; remove those below 1")
+        if len(set(self.matryoshka_dimensions)) != len(self.matryoshka_dimensions):
+            raise ValueError("matryoshka_dimensions repeats a value; name each once")
+        return self

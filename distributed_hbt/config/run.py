@@ -1,0 +1,70 @@
+"""One run's whole configuration, and the checks across its sections."""
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from distributed_hbt.config.base import Section
+from distributed_hbt.config.data import DataConfig
+from distributed_hbt.config.evaluation import EvaluationConfig
+from distributed_hbt.config.model import ModelConfig
+from distributed_hbt.config.sampling import SamplingConfig
+from distributed_hbt.config.train import TrainConfig
+
+
+class ClusterConfig(Section):
+    """What the run takes from a cluster (and how many ranks `hbt demo` starts)."""
+
+    num_workers: int = Field(default=2, ge=1)
+    gpus_per_worker: int = Field(default=1, ge=0)
+    cpus_per_worker: int = Field(default=1, ge=1)
+    evaluation_actors: int = Field(default=1, ge=0)
+
+
+class TrackingConfig(Section):
+    """Where MLflow keeps the run."""
+
+    uri: str | None = None
+    """MLflow tracking URI; null: `sqlite:///<output_dir>/mlflow.db`."""
+    experiment: str = Field(default="distributed_hbt", min_length=1)
+    tags: dict[str, str] = Field(default_factory=dict)
+    """Tags of the MLflow run, beside those that are always set."""
+
+
+class RunConfig(Section):
+    """Everything that decides a run. Written resolved into the run directory."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """Name of the run and of its directory below `output_dir`."""
+    output_dir: str = "runs"
+    seed: int = Field(default=13, ge=0, lt=2**32)
+    model: ModelConfig
+    data: DataConfig
+    sampling: SamplingConfig = SamplingConfig()
+    train: TrainConfig = TrainConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    cluster: ClusterConfig = ClusterConfig()
+    tracking: TrackingConfig = TrackingConfig()
+
+    @property
+    def run_dir(self) -> Path:
+        return Path(self.output_dir) / self.name
+
+    @model_validator(mode="after")
+    def _printed_loss_has_negatives(self) -> Self:
+        if self.train.loss == "printed" and self.data.num_hard_negatives == 0:
+            raise ValueError("train.loss printed has only hard negatives; set data.num_hard_negatives")
+        if self.train.loss == "printed" and self.train.symmetric:
+            raise ValueError("train.symmetric does not go with loss printed; set symmetric: false")
+        return self
+
+    @model_validator(mode="after")
+    def _evaluated_steps_have_checkpoints(self) -> Self:
+        every = self.evaluation.every
+        if every is not None and every % self.train.checkpoint_every:
+            raise ValueError(
+                f"evaluation.every {every} is no multiple of train.checkpoint_every "
+                f"{self.train.checkpoint_every}; change one of them"
+            )
+        return self

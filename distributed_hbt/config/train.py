@@ -1,0 +1,49 @@
+"""The optimisation: steps, batch, schedule, loss, DeepSpeed."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from distributed_hbt.config.base import RunPath, Section
+
+
+class TrainConfig(Section):
+    """One optimizer step is one global batch, whatever the number of ranks."""
+
+    max_steps: int = Field(default=1000, ge=1)
+    global_batch_size: int = Field(default=1024, ge=2)
+    """Rows (queries) of a global batch; divided evenly over the ranks."""
+    learning_rate: float = Field(default=1e-5, gt=0)
+    warmup_steps: int = Field(default=100, ge=0)
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    """Learning rate after the warm-up; linear and cosine end at 0."""
+    weight_decay: float = Field(default=0.01, ge=0)
+    betas: tuple[float, float] = (0.9, 0.999)
+    epsilon: float = Field(default=1e-8, gt=0)
+    max_grad_norm: float | None = Field(default=1.0, gt=0)
+    """Clip the global gradient norm; null for no clipping."""
+    temperature: float = Field(default=0.02, gt=0)
+    loss: Literal["info_nce", "printed"] = "info_nce"
+    """info_nce: every other passage of the global batch is a negative; printed: the paper's equation,
+    in which only hard negatives are (temperature as given; the paper prints none, so 1.0)."""
+    symmetric: bool = False
+    """Add the passage-to-query direction and halve the sum."""
+    gradient: Literal["plain", "cached"] = "plain"
+    """plain: one backward through the whole local batch; cached: GradCache, chunk by chunk."""
+    max_tokens_per_chunk: int = Field(default=16384, ge=1)
+    """Padded tokens that go through the encoder at once; a longer single text goes alone."""
+    loss_block_size: int = Field(default=4096, ge=1)
+    """Columns of the score matrix that exist at once."""
+    activation_checkpointing: bool = False
+    checkpoint_every: int = Field(default=100, ge=1)
+    deepspeed: RunPath | None = None
+    """ZeRO configuration, for example ds_configs/zero2.json; null: the one that the launcher's accelerate
+    configuration names, ds_configs/zero2.json where there is none."""
+
+    @model_validator(mode="after")
+    def _warmup_ends(self) -> Self:
+        if self.warmup_steps > self.max_steps:
+            raise ValueError(
+                f"warmup_steps {self.warmup_steps} is more than max_steps {self.max_steps}; lower it"
+            )
+        return self

@@ -1,0 +1,38 @@
+"""The errors that users see. Each is one line: where, what is wrong, and the remedy."""
+
+
+class HbtError(Exception):
+    """Base of all errors addressed to the user.
+
+    `where` is a field path or file:line, `what` says what is wrong, `remedy` what to do about it.
+    `exit_code` is the process exit status (2: usage, configuration or data; 1: the run failed).
+    """
+
+    exit_code = 2
+
+    def __init__(self, where: str, what: str, remedy: str) -> None:
+        self.where = where
+        self.what = what
+        self.remedy = remedy
+        super().__init__(where, what, remedy)
+
+    def __str__(self) -> str:
+        return " ".join(f"{self.where}: {self.what}; {self.remedy}".split())
+
+
+class ConfigError(HbtError, ValueError):
+    """The run configuration or the command line can not be used as given."""
+
+
+class DataError(HbtError, ValueError):
+    """Training or evaluation data can not be used as given."""
+
+
+class CheckpointError(HbtError, ValueError):
+    """A checkpoint is missing, damaged, or belongs to another run."""
+
+
+class WorkerFailed(HbtError, RuntimeError):  # noqa: N818 (the name says what happened)
+    """A run that had started could not go on."""
+
+    exit_code = 1
