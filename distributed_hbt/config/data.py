@@ -5,11 +5,13 @@ Relative local paths are taken from `data.root` where it is set, else from the r
 from the working directory. Languages are ISO 639-1 where such a code exists (`eng` and `en` are one).
 """
 
+from collections.abc import Iterable
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from distributed_hbt.config.base import DataPath, RunPath, Section
+from distributed_hbt.data.languages import language_code
 
 
 class SourceBase(Section):
@@ -73,6 +75,8 @@ class BeirSource(SourceBase):
     format: Literal["beir"]
     path: DataPath
     split: str = "train"
+    qrels: DataPath | None = None
+    """Judgments that lie elsewhere than in `qrels/<split>.tsv` (the hub keeps them apart)."""
     query_language: str
     passage_language: str
 
@@ -87,6 +91,16 @@ class ColumnsSource(SourceBase):
     path: DataPath
     query_language: str
     passage_language: str
+
+
+def _one_name_each(languages: Iterable[str]) -> None:
+    """Two names of one language would put two queries of it into each group."""
+    named: dict[str, str] = {}
+    for language in languages:
+        code = language_code(language)
+        if code in named:
+            raise ValueError(f"{named[code]} and {language} name one language; keep one of them")
+        named[code] = language
 
 
 class SquadSource(SourceBase):
@@ -109,6 +123,7 @@ class SquadSource(SourceBase):
             raise ValueError("path has no {language} though several languages are named; write it into path")
         if self.article_range is not None and not 0 <= self.article_range[0] < self.article_range[1]:
             raise ValueError("article_range is no range; give [first, stop] with first < stop")
+        _one_name_each(self.languages)
         return self
 
 
@@ -123,6 +138,16 @@ class MmarcoSource(SourceBase):
     """TSV `id<TAB>text`; holds `{language}`."""
     languages: tuple[str, ...] = Field(min_length=1)
 
+    @model_validator(mode="after")
+    def _paths_name_the_language(self) -> Self:
+        for name in ("queries", "collection"):
+            if len(self.languages) > 1 and "{language}" not in getattr(self, name):
+                raise ValueError(
+                    f"{name} has no {{language}} though several languages are named; write it in"
+                )
+        _one_name_each(self.languages)
+        return self
+
 
 class ParallelSource(SourceBase):
     """Parallel sentences, line n of each file translates line n of the others (NTREX, Tatoeba)."""
@@ -130,6 +155,11 @@ class ParallelSource(SourceBase):
     format: Literal["parallel"]
     paths: dict[str, DataPath] = Field(min_length=2)
     """Language to file."""
+
+    @model_validator(mode="after")
+    def _languages_differ(self) -> Self:
+        _one_name_each(self.paths)
+        return self
 
 
 Source = Annotated[

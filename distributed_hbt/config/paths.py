@@ -31,8 +31,19 @@ def check_inputs(config: RunConfig) -> None:
 
     Raises ConfigError naming the field.
     """
+    _check(config, "")
+
+
+def check_benchmarks(config: RunConfig) -> None:
+    """As check_inputs, for the evaluation's inputs alone."""
+    _check(config, "evaluation.")
+
+
+def _check(config: RunConfig, prefix: str) -> None:
     for where, marker, value in _marked(config, RunConfig):
         field = ".".join(map(str, where))
+        if not field.startswith(prefix):
+            continue
         if value.startswith("hf://") or (marker.anchor == "run" and _may_be_hub_id(field, value)):
             continue
         if not _exists(Path(value)):

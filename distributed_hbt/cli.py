@@ -1,0 +1,99 @@
+"""The `hbt` command: find the subcommand, run it, turn errors into one line and an exit code.
+
+Nothing heavy is imported before a command needs it.
+"""
+
+import argparse
+import importlib
+import logging
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import NoReturn
+
+from distributed_hbt.errors import ConfigError, HbtError
+
+COMMANDS = {
+    "demo": "the embedded default, end to end: three strategies compared",
+    "train": "train here; under accelerate launch or torchrun as one rank",
+    "evaluate": "evaluate a checkpoint on the run's benchmarks",
+    "score": "measures of any TREC run",
+    "compare": "runs side by side",
+    "data": "what would be trained on: check, convert",
+    "show-config": "the resolved configuration",
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError("command line", message, f"see {self.prog} --help")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code is 0 done, 1 the run failed, 2 usage, configuration or data error."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    try:
+        return _run([a for a in given if a != "--debug"])
+    except HbtError as error:
+        return _fail(str(error), error.exit_code, debug)
+    except KeyboardInterrupt:
+        return _fail("interrupted: stopped by the user; start again to resume", 1, debug)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    except Exception as error:
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        return _fail(f"unexpected: {text}; run again with --debug for the traceback", 1, debug)
+
+
+def _run(arguments: list[str]) -> int:
+    parser = _Parser(
+        prog="hbt",
+        description="Train, evaluate and compare multilingual dense retrievers on hybrid batches.",
+        epilog="--debug, anywhere, shows the traceback of an error.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="store_true", help="print the version")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    chosen = next((a for a in arguments if not a.startswith("-")), None)
+    for name, text in COMMANDS.items():
+        subparser = subparsers.add_parser(name, help=text, description=text, allow_abbrev=False)
+        if name == chosen:
+            module = importlib.import_module(f"distributed_hbt.commands.{name.replace('-', '_')}")
+            module.add_arguments(subparser)
+            subparser.set_defaults(run=module.run)
+    options, rest = parser.parse_known_args(arguments)
+    _take_overrides(options, rest)
+    if options.version:
+        from distributed_hbt import __version__
+
+        print(__version__)
+        return 0
+    if options.command is None:
+        raise ConfigError("command line", "no command is given", "see hbt --help")
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("distributed_hbt").setLevel(logging.INFO)
+    result: int = options.run(options)
+    return result
+
+
+def _take_overrides(options: argparse.Namespace, rest: Sequence[str]) -> None:
+    """`key=value` may stand anywhere behind the run file; anything else left over is a mistake."""
+    overrides = getattr(options, "overrides", None)
+    for argument in rest:
+        if overrides is None or argument.startswith("-") or "=" not in argument:
+            raise ConfigError("command line", f"unknown argument {argument}", "see --help of the command")
+        overrides.append(argument)
+
+
+def _fail(message: str, exit_code: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    print(f"hbt: error: {message}", file=sys.stderr)
+    return exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

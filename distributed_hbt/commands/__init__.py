@@ -1,0 +1,1 @@
+"""One module a subcommand of `hbt`: its arguments, and what it runs."""

@@ -1,0 +1,18 @@
+"""hbt show-config RUN.yaml [key=value ...] [--json]"""
+
+import argparse
+
+from distributed_hbt.commands.run_file import add_run_arguments, load
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_run_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="as JSON instead of YAML")
+
+
+def run(options: argparse.Namespace) -> int:
+    config = load(options)
+    from distributed_hbt.config.load import dump
+
+    print(config.model_dump_json(indent=2) if options.json else dump(config).rstrip())
+    return 0

@@ -1,0 +1,84 @@
+"""The directory of one run, and what stands where in it (docs: the contract of the run directory)."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from distributed_hbt.config import yaml_file
+from distributed_hbt.config.load import differing_fields, dump, validate
+from distributed_hbt.config.run import RunConfig
+from distributed_hbt.errors import ConfigError
+
+MAY_CHANGE = ("cluster", "output_dir")
+"""Sections that a resumed run may have otherwise: they do not touch what is trained or measured."""
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """Paths below one run's directory."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def train_log(self) -> Path:
+        return self.path / "train.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def base(self) -> Path:
+        """Weights of a randomly initialised base model that adapters stand on."""
+        return self.path / "base"
+
+    def checkpoint(self, step: int) -> Path:
+        return self.checkpoints / f"step-{step:08d}"
+
+    def evaluation(self, step: int) -> Path:
+        return self.path / "evaluation" / f"step-{step:08d}"
+
+
+def check_run_directory(config: RunConfig) -> RunDirectory:
+    """The run's directory, which may be new. Refuses one that holds a run of another configuration.
+
+    Raises ConfigError naming the fields that differ, or output_dir where it can not be written.
+    """
+    directory = RunDirectory(config.run_dir)
+    if directory.config.exists():
+        found = validate(yaml_file.read(directory.config))
+        fields = [f for f in differing_fields(config, found) if f.partition(".")[0] not in MAY_CHANGE]
+        if fields:
+            raise ConfigError(
+                str(directory.config),
+                f"was started with other values of {', '.join(fields)}",
+                "give these their old values, or the run another name",
+            )
+        return directory
+    try:
+        directory.path.mkdir(parents=True, exist_ok=True)
+        probe = directory.path / f".writable-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ConfigError(
+            "output_dir", f"{config.output_dir} can not be written ({error.strerror})", "choose another"
+        ) from error
+    return directory
+
+
+def write_config(directory: RunDirectory, config: RunConfig) -> None:
+    """Write the resolved configuration, unless it stands there already."""
+    if not directory.config.exists():
+        write_aside(directory.config, dump(config))
+
+
+def write_aside(path: Path, text: str) -> None:
+    """Write a file under another name, then rename it: a reader sees all of it or none."""
+    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)

@@ -1,0 +1,136 @@
+"""From a model to a DeepSpeed engine, through one Accelerator, with the silent traps asserted away."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from distributed_hbt.config.run import RunConfig
+from distributed_hbt.config.train import TrainConfig
+from distributed_hbt.distributed.process_group import Ranks
+from distributed_hbt.errors import ConfigError
+from distributed_hbt.train.chunked import ChunkedEncoder
+from distributed_hbt.train.zero import engine_config, read_zero
+
+
+@dataclass(frozen=True)
+class Session:
+    """The process group and the Accelerator of this process."""
+
+    ranks: Ranks
+    accelerator: Any
+    plugin: Any
+    stage: int
+
+    @property
+    def device(self) -> torch.device:
+        device: torch.device = self.accelerator.device
+        return device
+
+    @contextlib.contextmanager
+    def building(self, *, pretrained: bool) -> Iterator[None]:
+        """Where a model is built: under ZeRO-3 pretrained weights are partitioned as they are loaded.
+        Random weights are drawn whole on every rank, so that they are the same for every world size."""
+        with self.plugin.zero3_init_context_manager(enable=pretrained and self.stage == 3):
+            yield
+
+
+def start_session(config: RunConfig, ranks: Ranks) -> Session:
+    """Join the process group and build the Accelerator. Raises ConfigError if it is not what was asked."""
+    _avoid_op_builds()
+    if os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true":
+        raise ConfigError(
+            "accelerate configuration",
+            "use_cpu: true silently switches DeepSpeed off",
+            "set use_cpu: false; without a GPU the CPU is used anyway",
+        )
+    from accelerate import Accelerator, DeepSpeedPlugin
+    from accelerate.utils import InitProcessGroupKwargs
+
+    on_gpu = torch.cuda.is_available()
+    os.environ.setdefault("LOCAL_RANK", str(ranks.local_rank))
+    assert config.train.deepspeed is not None
+    zero = read_zero(config.train.deepspeed)
+    plugin = DeepSpeedPlugin(hf_ds_config=engine_config(zero, config, ranks.world_size))
+    accelerator = Accelerator(
+        deepspeed_plugin=plugin,
+        mixed_precision="bf16" if config.model.dtype == "bfloat16" else "no",
+        # Without a named backend accelerate believes on a CPU that every rank is alone.
+        kwargs_handlers=[InitProcessGroupKwargs(backend="nccl" if on_gpu else "gloo")],
+    )
+    session = Session(ranks, accelerator, plugin, int(zero["zero_optimization"]["stage"]))
+    _assert_as_asked(session, "cuda" if on_gpu else "cpu")
+    return session
+
+
+def build_engine(session: Session, model: ChunkedEncoder, train: TrainConfig) -> Any:
+    """The DeepSpeed engine of the model, with AdamW over its trainable parameters."""
+    optimizer = torch.optim.AdamW(
+        parameter_groups(model, train.weight_decay),
+        lr=train.learning_rate,
+        betas=train.betas,
+        eps=train.epsilon,
+        fused=session.device.type == "cuda",
+    )
+    engine, _ = session.accelerator.prepare(model, optimizer)
+    if engine.zero_optimization_stage() != session.stage:
+        raise ConfigError(
+            "train.deepspeed",
+            f"asks for ZeRO stage {session.stage} but the engine runs {engine.zero_optimization_stage()}",
+            "check the accelerate configuration and the environment",
+        )
+    return engine
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Trainable parameters; vectors (biases, norms) are not decayed."""
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    matrices = [p for p in trainable if _rank_of(p) > 1]
+    vectors = [p for p in trainable if _rank_of(p) <= 1]
+    groups = [
+        {"params": matrices, "weight_decay": weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def _rank_of(parameter: nn.Parameter) -> int:
+    """Number of dimensions; a parameter that ZeRO-3 has partitioned keeps its shape apart."""
+    return len(getattr(parameter, "ds_shape", parameter.shape))
+
+
+def _avoid_op_builds() -> None:
+    """DeepSpeed would compile a shared-memory collective on a CPU (two minutes), or die without g++."""
+    if torch.cuda.is_available():
+        return
+    os.environ.setdefault("DS_ACCELERATOR", "cpu")
+    import deepspeed
+
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+
+
+def _assert_as_asked(session: Session, device: str) -> None:
+    """Accelerate falls back without a word in several ways (docs: traps of the stack)."""
+    from accelerate.utils import DistributedType
+
+    accelerator = session.accelerator
+    world_size = dist.get_world_size()
+    found = {
+        "world size": (accelerator.num_processes, session.ranks.world_size),
+        "world size of torch": (world_size, session.ranks.world_size),
+        "rank": (accelerator.process_index, session.ranks.rank),
+        "distributed type": (accelerator.distributed_type, DistributedType.DEEPSPEED),
+        "device": (accelerator.device.type, device),
+    }
+    for what, (got, asked) in found.items():
+        if got != asked:
+            raise ConfigError(
+                "accelerate",
+                f"{what} is {got} where {asked} was asked for",
+                "check the accelerate configuration and ACCELERATE_* variables",
+            )

@@ -1,0 +1,169 @@
+"""One rank's training, from the resolved configuration to the last checkpoint.
+
+Started alike by `accelerate launch`, `torchrun`, `hbt train` and Ray Train: it knows its place from the
+environment alone.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from distributed_hbt.config.run import RunConfig
+from distributed_hbt.data.plan.batch_plan import BatchPlan
+from distributed_hbt.data.rank_batch import RankBatches
+from distributed_hbt.data.store import Store, prepare_store
+from distributed_hbt.data.trained_tokenizer import prepare_tokenizer
+from distributed_hbt.distributed.process_group import Ranks
+from distributed_hbt.losses.objective import Objective
+from distributed_hbt.models.build import build_encoder
+from distributed_hbt.models.encoder import Encoder
+from distributed_hbt.models.manifest import EncoderManifest
+from distributed_hbt.models.saved import save_base
+from distributed_hbt.models.text import TextEncoder
+from distributed_hbt.run_directory import RunDirectory
+from distributed_hbt.tracking.base import Tracker
+from distributed_hbt.tracking.json_lines import JsonLines
+from distributed_hbt.train.checkpoint import (
+    Saved,
+    TrainState,
+    check_fits,
+    last_checkpoint,
+    load_engine,
+    read_state,
+    save_checkpoint,
+)
+from distributed_hbt.train.chunked import ChunkedEncoder
+from distributed_hbt.train.engine import Session, build_engine, start_session
+from distributed_hbt.train.loop import StepRecord, Trainer, run_steps
+
+_log = logging.getLogger(__name__)
+
+
+def train(config: RunConfig, ranks: Ranks, directory: RunDirectory, tracker: Tracker | None) -> None:
+    """Train to the last step, from the last complete checkpoint where there is one.
+
+    `tracker` is rank 0's, None on other ranks. Raises the project's errors.
+    """
+    session = start_session(config, ranks)
+    tokenizer = prepare_tokenizer(config, store_folder(config))
+    texts = TextEncoder(tokenizer, config.model)
+    store = prepare_store(config, texts, store_folder(config))
+    plan = make_plan(config, store)
+    encoder = _build_encoder(config, session, directory, len(tokenizer))
+    manifest = EncoderManifest.from_config(config.model, dimension=encoder.dimension)
+    saved = Saved(tokenizer, manifest, adapter=config.model.lora is not None)
+    engine = build_engine(session, ChunkedEncoder(encoder), config.train)
+    trainer = Trainer(
+        session,
+        engine,
+        _batches(config, ranks, store, plan),
+        texts,
+        _objective(config),
+        config.train,
+        config.seed,
+    )
+
+    def state(step: int) -> TrainState:
+        return TrainState(
+            step=step,
+            name=config.name,
+            seed=config.seed,
+            world_size=ranks.world_size,
+            zero_stage=session.stage,
+            store=store.fingerprint,
+            next_batch=plan.digest(step),
+            tracking_run=tracker.run_id if tracker else None,
+        )
+
+    def checkpoint(step: int) -> None:
+        path = save_checkpoint(session, engine, directory, state(step), saved)
+        _log.info("wrote %s", path)
+
+    start = _resume(trainer, directory, state, saved)
+    with _step_log(directory, tracker, start) as log:
+        run_steps(trainer, start, log, checkpoint)
+    engine.destroy()
+
+
+def store_folder(config: RunConfig) -> Path:
+    """Where tokenized stores and trained tokenizers are kept."""
+    return Path(config.data.store_dir or Path(config.output_dir) / "stores")
+
+
+def make_plan(config: RunConfig, store: Store) -> BatchPlan:
+    """The batch plan of a run over its store."""
+    weights = [source.weight for source in config.data.sources]
+    given = tuple(weight for weight in weights if weight is not None)
+    return BatchPlan(store.index, config.sampling, config.train.global_batch_size, config.seed, given or None)
+
+
+def _batches(config: RunConfig, ranks: Ranks, store: Store, plan: BatchPlan) -> RankBatches:
+    return RankBatches(
+        store,
+        plan,
+        rank=ranks.rank,
+        world_size=ranks.world_size,
+        seed=config.seed,
+        num_hard_negatives=config.data.num_hard_negatives,
+        max_tokens_per_chunk=config.train.max_tokens_per_chunk,
+        hard_negatives_only=config.train.loss == "printed",
+    )
+
+
+def _objective(config: RunConfig) -> Objective:
+    return Objective(
+        temperature=config.train.temperature,
+        symmetric=config.train.symmetric,
+        dimensions=config.model.matryoshka_dimensions,
+        normalize=config.model.normalize,
+        block_size=config.train.loss_block_size,
+    )
+
+
+def _build_encoder(config: RunConfig, session: Session, directory: RunDirectory, vocab_size: int) -> Encoder:
+    with session.building(pretrained=config.model.base is not None):
+        encoder = build_encoder(config.model, config.seed, vocab_size=vocab_size)
+    if config.train.activation_checkpointing:
+        encoder.enable_activation_checkpointing()
+    needs_base = config.model.architecture is not None and config.model.lora is not None
+    if needs_base and session.ranks.is_first and not directory.base.exists():
+        save_base(directory.base, encoder)
+    return encoder
+
+
+def _resume(
+    trainer: Trainer, directory: RunDirectory, state: Callable[[int], TrainState], saved: Saved
+) -> int:
+    """Load the last complete checkpoint, if any; the number of steps done."""
+    checkpoint = last_checkpoint(directory)
+    if checkpoint is None:
+        return 0
+    found = read_state(checkpoint)
+    check_fits(checkpoint, found, state(found.step))
+    load_engine(trainer.engine, checkpoint, adapter=saved.adapter)
+    _log.info("resumed from %s", checkpoint)
+    return found.step
+
+
+class _step_log:  # noqa: N801 (used as a context manager)
+    """Rank 0 writes each step to train.jsonl and to the tracker; other ranks write nothing."""
+
+    def __init__(self, directory: RunDirectory, tracker: Tracker | None, start: int) -> None:
+        self._tracker = tracker
+        self._lines = JsonLines(directory.train_log, last_step=start) if tracker else None
+
+    def __enter__(self) -> Callable[[StepRecord], None]:
+        return self._write
+
+    def __exit__(self, *_: object) -> None:
+        if self._lines:
+            self._lines.close()
+
+    def _write(self, record: StepRecord) -> None:
+        if self._lines is None or self._tracker is None:
+            return
+        content = asdict(record)
+        self._lines.write(content)
+        numbers = {f"train/{k}": v for k, v in content.items() if isinstance(v, int | float) and k != "step"}
+        self._tracker.log_metrics(numbers, step=record.step)

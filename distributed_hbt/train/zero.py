@@ -1,0 +1,106 @@
+"""Which ZeRO configuration a run has, and what the run configuration adds to it."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from distributed_hbt.config.run import RunConfig
+from distributed_hbt.errors import ConfigError
+
+RUN_OWNED = {
+    "train_batch_size": "train.global_batch_size",
+    "train_micro_batch_size_per_gpu": "train.global_batch_size",
+    "gradient_accumulation_steps": "train.max_tokens_per_chunk",
+    "gradient_clipping": "train.max_grad_norm",
+    "optimizer": "train.learning_rate and its neighbours",
+    "scheduler": "train.schedule",
+    "bf16": "model.dtype",
+    "fp16": "model.dtype",
+}
+"""Keys that a ds_configs file may not restate, and the run's field that decides instead."""
+
+DEFAULT = "ds_configs/zero2.json"
+
+
+def with_deepspeed(config: RunConfig, environment: Mapping[str, str] = os.environ) -> RunConfig:
+    """The run with `train.deepspeed` settled: the run's own, or the launcher's, or the default.
+
+    Raises ConfigError where an accelerate configuration names another one than the run: neither is
+    silently preferred.
+    """
+    launcher = _named_by_launcher(environment)
+    own = config.train.deepspeed
+    if own is None:
+        own = str(launcher.absolute()) if isinstance(launcher, Path) else _default()
+    _refuse_other(own, launcher)
+    read_zero(own)
+    return config.model_copy(update={"train": config.train.model_copy(update={"deepspeed": own})})
+
+
+def read_zero(path: str) -> dict[str, Any]:
+    """A ds_configs file. Raises ConfigError if it is none, or restates what the run owns."""
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError("train.deepspeed", f"nothing is found at {path}", "see ds_configs/") from error
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            path, f"can not be read as JSON ({error})", "see ds_configs/ for examples"
+        ) from error
+    if not isinstance(content, dict) or "stage" not in content.get("zero_optimization", {}):
+        raise ConfigError(path, "has no zero_optimization.stage", "see ds_configs/ for examples")
+    for key, field in RUN_OWNED.items():
+        if key in content:
+            raise ConfigError(path, f"restates {key}", f"remove it; {field} of the run decides")
+    return content
+
+
+def engine_config(zero: Mapping[str, Any], config: RunConfig, world_size: int) -> dict[str, Any]:
+    """The whole DeepSpeed configuration: ZeRO from its file, run-level facts from the run."""
+    batch = config.train.global_batch_size
+    return {
+        **zero,
+        "train_batch_size": batch,
+        "train_micro_batch_size_per_gpu": batch // world_size,
+        "gradient_accumulation_steps": 1,
+        "gradient_clipping": config.train.max_grad_norm or 0.0,  # DeepSpeed clips at 1.0 when left out
+        "bf16": {"enabled": config.model.dtype == "bfloat16"},
+        "fp16": {"enabled": False},
+        "zero_allow_untested_optimizer": True,
+    }
+
+
+def _named_by_launcher(environment: Mapping[str, str]) -> Path | int | None:
+    """The file, or else the bare ZeRO stage, that accelerate's launcher hands down."""
+    if environment.get("ACCELERATE_USE_DEEPSPEED", "").lower() != "true":
+        return None
+    file = environment.get("ACCELERATE_DEEPSPEED_CONFIG_FILE", "none")
+    if file.lower() != "none":
+        return Path(file)
+    stage = environment.get("ACCELERATE_DEEPSPEED_ZERO_STAGE")
+    return int(stage) if stage is not None else None
+
+
+def _refuse_other(own: str, launcher: Path | int | None) -> None:
+    if launcher is None:
+        return
+    mine = read_zero(own)
+    if isinstance(launcher, int):
+        other, same = f"ZeRO stage {launcher}", launcher == mine["zero_optimization"]["stage"]
+    else:
+        other, same = str(launcher), read_zero(str(launcher)) == mine
+    if not same:
+        raise ConfigError(
+            "train.deepspeed",
+            f"is {own} but the accelerate configuration names {other}",
+            "name the same in both, or leave train.deepspeed out",
+        )
+
+
+def _default() -> str:
+    for folder in (Path.cwd(), Path(__file__).resolve().parents[2]):
+        if (folder / DEFAULT).exists():
+            return str(folder / DEFAULT)
+    raise ConfigError("train.deepspeed", f"is not set and {DEFAULT} is not here", "name a ZeRO configuration")

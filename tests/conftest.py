@@ -1,0 +1,17 @@
+"""What all tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Root of the real data; tests that need it skip with a message where it is absent."""
+    folder = Path(os.environ.get("HBT_SHARED") or ROOT.parent / "shared") / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}; set HBT_SHARED to the folder that holds data/")
+    return folder

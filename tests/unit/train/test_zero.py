@@ -1,0 +1,78 @@
+"""Which ZeRO configuration a run gets, and what may stand in it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from distributed_hbt.config.load import validate
+from distributed_hbt.config.run import RunConfig
+from distributed_hbt.errors import ConfigError
+from distributed_hbt.train.zero import RUN_OWNED, engine_config, read_zero, with_deepspeed
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def run(deepspeed: str | None, **train: object) -> RunConfig:
+    return validate(
+        {
+            "name": "t",
+            "model": {"architecture": {"model_type": "qwen3"}, "tokenizer": "t"},
+            "data": {"sources": [{"format": "hbt_jsonl", "path": "x"}]},
+            "train": {"deepspeed": deepspeed, **train},
+        }
+    )
+
+
+def launched_with(file: Path) -> dict[str, str]:
+    return {"ACCELERATE_USE_DEEPSPEED": "true", "ACCELERATE_DEEPSPEED_CONFIG_FILE": str(file)}
+
+
+def test_run_without_one_takes_the_launcher_s() -> None:
+    """The launcher's ZeRO-3 silently replaced by a default."""
+    file = ROOT / "ds_configs/zero3.json"
+    settled = with_deepspeed(run(None), launched_with(file))
+    assert settled.train.deepspeed == str(file)
+
+
+def test_other_configuration_of_the_launcher_is_refused_with_both_names() -> None:
+    """One of two ZeRO configurations silently preferred."""
+    own, other = ROOT / "ds_configs/zero2.json", ROOT / "ds_configs/zero3.json"
+    with pytest.raises(ConfigError) as error:
+        with_deepspeed(run(str(own)), launched_with(other))
+    assert str(own) in str(error.value)
+    assert str(other) in str(error.value)
+
+
+def test_bare_stage_of_the_launcher_must_agree() -> None:
+    """An accelerate configuration with zero_stage and no file goes unseen."""
+    bare = {"ACCELERATE_USE_DEEPSPEED": "true", "ACCELERATE_DEEPSPEED_ZERO_STAGE": "3"}
+    with pytest.raises(ConfigError, match="ZeRO stage 3"):
+        with_deepspeed(run(str(ROOT / "ds_configs/zero2.json")), bare)
+    with_deepspeed(run(str(ROOT / "ds_configs/zero3.json")), bare)
+
+
+@pytest.mark.parametrize("key", sorted(RUN_OWNED))
+def test_file_may_not_restate_what_the_run_owns(key: str, tmp_path: Path) -> None:
+    """A micro batch in two places, of which one is not obeyed."""
+    file = tmp_path / "z.json"
+    file.write_text(json.dumps({"zero_optimization": {"stage": 1}, key: 1}))
+    with pytest.raises(ConfigError, match=key):
+        read_zero(str(file))
+
+
+def test_run_level_facts_are_injected() -> None:
+    """DeepSpeed's own default of clipping at 1.0 where the run asks for none."""
+    config = run(None, global_batch_size=24, max_grad_norm=None)
+    content = engine_config({"zero_optimization": {"stage": 1}}, config, world_size=3)
+    assert content["train_batch_size"] == 24
+    assert content["train_micro_batch_size_per_gpu"] == 8
+    assert content["gradient_clipping"] == 0.0
+    assert content["bf16"] == {"enabled": True}
+
+
+@pytest.mark.parametrize("stage", [0, 1, 2, 3])
+def test_shipped_files_have_their_stage(stage: int) -> None:
+    """A file that is named for one stage and holds another."""
+    content = read_zero(str(ROOT / f"ds_configs/zero{stage}.json"))
+    assert content["zero_optimization"]["stage"] == stage
