@@ -59,7 +59,7 @@ class Trainer:
         rate = learning_rate(self.train, step)
         for group in self.engine.optimizer.param_groups:
             group["lr"] = rate
-        loss = self._backward(self.engine, batch, chunks, self.objective)
+        loss = self.backward(self.engine, batch, chunks, self.objective)
         mean_loss = self._mean_over_ranks(loss)
         if not math.isfinite(mean_loss):
             raise WorkerFailed(
@@ -72,7 +72,7 @@ class Trainer:
         return self._record(batch, step, mean_loss, rate, norm, seconds)
 
     @property
-    def _backward(self) -> Backward:
+    def backward(self) -> Backward:
         return cached_backward if self.train.gradient == "cached" else plain_backward
 
     def _mean_over_ranks(self, loss: Tensor) -> float:

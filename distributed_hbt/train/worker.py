@@ -57,9 +57,9 @@ def train(config: RunConfig, ranks: Ranks, directory: RunDirectory, tracker: Tra
     trainer = Trainer(
         session,
         engine,
-        _batches(config, ranks, store, plan),
+        build_batches(config, ranks, store, plan),
         texts,
-        _objective(config),
+        build_objective(config),
         config.train,
         config.seed,
     )
@@ -98,7 +98,8 @@ def make_plan(config: RunConfig, store: Store) -> BatchPlan:
     return BatchPlan(store.index, config.sampling, config.train.global_batch_size, config.seed, given or None)
 
 
-def _batches(config: RunConfig, ranks: Ranks, store: Store, plan: BatchPlan) -> RankBatches:
+def build_batches(config: RunConfig, ranks: Ranks, store: Store, plan: BatchPlan) -> RankBatches:
+    """The rank's batches as the configuration asks for them."""
     return RankBatches(
         store,
         plan,
@@ -111,7 +112,8 @@ def _batches(config: RunConfig, ranks: Ranks, store: Store, plan: BatchPlan) -> 
     )
 
 
-def _objective(config: RunConfig) -> Objective:
+def build_objective(config: RunConfig) -> Objective:
+    """The training objective as the configuration asks for it."""
     return Objective(
         temperature=config.train.temperature,
         symmetric=config.train.symmetric,

@@ -1,0 +1,119 @@
+"""What the distributed code must equal: one plain-torch process over the whole global batch.
+
+Written with the whole score matrix, a mask made from the data file's own rows, and torch's own optimizer;
+nothing of train/, losses/ or distributed/ is used.
+"""
+
+import json
+import math
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from distributed_hbt.config.load import load_run
+from distributed_hbt.data.rank_batch import RankBatch, RankBatches
+from distributed_hbt.data.store import prepare_store
+from distributed_hbt.data.trained_tokenizer import prepare_tokenizer
+from distributed_hbt.distributed.process_group import Ranks
+from distributed_hbt.models.build import build_encoder
+from distributed_hbt.models.text import TextEncoder
+from distributed_hbt.train.worker import build_batches, make_plan, store_folder
+
+
+class Reference:
+    """One process, whole batches."""
+
+    def __init__(self, run_file: Path, overrides: list[str]) -> None:
+        self.config = load_run(run_file, overrides)
+        tokenizer = prepare_tokenizer(self.config, store_folder(self.config))
+        self.texts = TextEncoder(tokenizer, self.config.model)
+        self.store = prepare_store(self.config, self.texts, store_folder(self.config))
+        self.encoder = build_encoder(self.config.model, self.config.seed, vocab_size=len(tokenizer))
+        self.batches: RankBatches = build_batches(
+            self.config, Ranks(0, 1, 0), self.store, make_plan(self.config, self.store)
+        )
+        self.positives = self._positives_by_group()
+
+    def _positives_by_group(self) -> dict[str, set[tuple[int, ...]]]:
+        known: dict[str, set[tuple[int, ...]]] = defaultdict(set)
+        source: Any = self.config.data.sources[0]
+        for line in Path(source.path).read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            tokens = self.texts.passages([p["text"] for p in row["positive_passages"]])
+            known[row["group_id"]].update(map(tuple, tokens))
+        return known
+
+    def loss(self, step: int) -> torch.Tensor:
+        batch = self.batches.batch(step)
+        ids_BL, mask_BL = self.texts.pad([tokens.tolist() for tokens in batch.sequences])
+        embedding_SD = self.encoder(ids_BL, mask_BL)
+        rows = len(batch.query_entries)
+        query_BD, passage_ND = embedding_SD[:rows], embedding_SD[rows:]
+        train = self.config.train
+        scores_BN = query_BD @ passage_ND.T / train.temperature
+        masked_BN = self._masked(batch)
+        target_B = torch.arange(rows)
+        cross_entropy = torch.nn.functional.cross_entropy
+        loss = cross_entropy(scores_BN.masked_fill(masked_BN, -math.inf), target_B)
+        if not train.symmetric:
+            return loss
+        backward_BB = scores_BN[:, :rows].masked_fill(masked_BN[:, :rows], -math.inf).T
+        return (loss + cross_entropy(backward_BB, target_B)) / 2
+
+    def _masked(self, batch: RankBatch) -> torch.Tensor:
+        rows = len(batch.query_entries)
+        passages = [tuple(tokens.tolist()) for tokens in batch.sequences[rows:]]
+        masked_BN = torch.zeros(rows, len(passages), dtype=torch.bool)
+        for i, entry in enumerate(batch.query_entries):
+            name = self.store.group_name(int(self.store.index.query_group[entry]))
+            known = self.positives[name.rpartition(":")[2]]
+            for j, tokens in enumerate(passages):
+                masked_BN[i, j] = tokens in known and j != i
+                if self.config.train.loss == "printed" and j < rows and j != i:
+                    masked_BN[i, j] = True
+        return masked_BN
+
+    def gradients(self) -> dict[str, np.ndarray]:
+        self.loss(0).backward()
+        return {
+            name: parameter.grad.numpy().copy()
+            for name, parameter in self.encoder.named_parameters()
+            if parameter.requires_grad and parameter.grad is not None
+        }
+
+    def losses_and_weights(self, steps: int) -> tuple[list[float], list[float], dict[str, np.ndarray]]:
+        """AdamW with weight decay on matrices alone, linear warm-up and decay."""
+        train = self.config.train
+        trainable = [p for p in self.encoder.parameters() if p.requires_grad]
+        groups = [
+            {"params": [p for p in trainable if p.dim() > 1], "weight_decay": train.weight_decay},
+            {"params": [p for p in trainable if p.dim() <= 1], "weight_decay": 0.0},
+        ]
+        optimizer = torch.optim.AdamW(
+            [g for g in groups if g["params"]], betas=train.betas, eps=train.epsilon
+        )
+        losses, norms = [], []
+        for step in range(steps):
+            warm = (step + 1) / train.warmup_steps
+            left = (train.max_steps - step) / (train.max_steps - train.warmup_steps)
+            for group in optimizer.param_groups:
+                group["lr"] = train.learning_rate * min(warm, left)
+            optimizer.zero_grad()
+            loss = self.loss(step)
+            loss.backward()
+            max_norm = train.max_grad_norm or math.inf
+            norms.append(float(torch.nn.utils.clip_grad_norm_(trainable, max_norm)))
+            optimizer.step()
+            losses.append(float(loss))
+        weights = {n: p.detach().numpy() for n, p in self.encoder.named_parameters() if p.requires_grad}
+        return losses, norms, weights
+
+
+def relative_error(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> float:
+    """Norm of the difference over the norm of what is expected, over all parameters together."""
+    assert found.keys() == expected.keys()
+    difference = sum(float(np.sum((found[n].astype(float) - expected[n]) ** 2)) for n in expected)
+    return math.sqrt(difference / sum(float(np.sum(expected[n].astype(float) ** 2)) for n in expected))

@@ -1,0 +1,89 @@
+"""Gradients and losses equal one plain-torch process over the whole global batch."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.distributed.ranks import RankPool
+from tests.distributed.reference import Reference, relative_error
+
+ROOT = Path(__file__).resolve().parents[2]
+LORA = "model.lora={rank: 4, alpha: 8}"
+TOLERANCE = 1e-5
+
+
+def overrides(stage: int, *more: str) -> list[str]:
+    return [f"train.deepspeed={ROOT}/ds_configs/zero{stage}.json", *more]
+
+
+@cache
+def reference_gradients(run_file: Path, *options: str) -> dict[str, np.ndarray]:
+    return Reference(run_file, list(options)).gradients()
+
+
+@cache
+def reference_training(run_file: Path, *options: str) -> Any:
+    return Reference(run_file, list(options)).losses_and_weights(10)
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 4])
+@pytest.mark.parametrize("stage", [0, 1, 2, 3])
+@pytest.mark.parametrize("gradient", ["plain", "cached"])
+def test_gradient_equals_one_process(
+    pools: dict[int, RankPool], run_file: Path, world_size: int, stage: int, gradient: str
+) -> None:
+    """A factor of the world size, a gradient reduced twice or not at all, a chunk left out."""
+    answers = pools[world_size].run(
+        "gradients", str(run_file), overrides(stage, f"train.gradient={gradient}")
+    )
+    expected = reference_gradients(run_file)
+    for found in answers:
+        assert relative_error(found, expected) <= TOLERANCE
+
+
+@pytest.mark.parametrize("option", ["train.symmetric=true", "train.loss=printed", "sampling.strategy=x_y"])
+def test_gradient_equals_one_process_for_other_losses(
+    pools: dict[int, RankPool], run_file: Path, option: str
+) -> None:
+    """A second direction or a mask that looks at local columns only."""
+    (found, _) = pools[2].run("gradients", str(run_file), overrides(2, option))
+    assert relative_error(found, reference_gradients(run_file, option)) <= TOLERANCE
+
+
+@pytest.mark.parametrize("mistake", ["scaled", "detached"])
+def test_planted_mistakes_are_found(pools: dict[int, RankPool], run_file: Path, mistake: str) -> None:
+    """A test that passes whatever the gather does."""
+    (found, _) = pools[2].run("gradients", str(run_file), overrides(2), mistake)
+    assert relative_error(found, reference_gradients(run_file)) > 0.05
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 4])
+@pytest.mark.parametrize("stage", [0, 1, 2, 3])
+@pytest.mark.parametrize("lora", [(), (LORA,)], ids=["full", "lora"])
+def test_ten_steps_equal_one_process(
+    pools: dict[int, RankPool], run_file: Path, world_size: int, stage: int, lora: tuple[str, ...]
+) -> None:
+    """A right gradient that the optimizer, the schedule or the partitioning then spoils. With LoRA the
+    first gradient of one factor is zero, so only several steps tell."""
+    losses, norms, weights = reference_training(run_file, *lora)
+    answers = pools[world_size].run("losses_and_weights", str(run_file), overrides(stage, *lora), 10)
+    for found_losses, found_norms, _ in answers:
+        assert found_losses == pytest.approx(losses, abs=TOLERANCE)
+        assert found_norms == pytest.approx(norms, rel=1e-3)
+    assert relative_error(answers[0][2], weights) <= 1e-4
+
+
+@pytest.mark.parametrize("stage", [0, 2, 3])
+def test_clipping_equals_one_process(pools: dict[int, RankPool], run_file: Path, stage: int) -> None:
+    """Clipping by a norm of one partition, or DeepSpeed's own default of 1.0."""
+    option = "train.max_grad_norm=0.3"
+    losses, norms, _ = reference_training(run_file, option)
+    assert max(norms) > 0.3
+    for found_losses, found_norms, _ in pools[2].run(
+        "losses_and_weights", str(run_file), overrides(stage, option), 10
+    ):
+        assert found_losses == pytest.approx(losses, abs=TOLERANCE)
+        assert found_norms == pytest.approx(norms, rel=1e-3)
