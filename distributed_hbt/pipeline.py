@@ -12,7 +12,7 @@ from distributed_hbt.config.run import RunConfig
 from distributed_hbt.distributed.process_group import Ranks, ranks_from_environment
 from distributed_hbt.errors import ConfigError
 from distributed_hbt.run_directory import RunDirectory, check_run_directory, write_config
-from distributed_hbt.tracking.base import Tracker
+from distributed_hbt.tracking.base import Status, Tracker
 from distributed_hbt.train.zero import with_deepspeed
 
 _log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ def train_and_evaluate(config: RunConfig, ranks: Ranks, directory: RunDirectory)
 
     write_config(directory, config)
     tracker = open_tracker(config, directory.path, world_size=ranks.world_size)
-    status = "FAILED"
+    status: Status = "FAILED"
     try:
         tracker.log_artifact(directory.config)
         _train(config, ranks, directory, tracker)
@@ -85,7 +85,12 @@ def _train(config: RunConfig, ranks: Ranks, directory: RunDirectory, tracker: Tr
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     import torch.distributed as dist
 
+    from distributed_hbt.step_log import StepLog
     from distributed_hbt.train.worker import train
 
-    train(config, ranks, directory, tracker)
+    if tracker is None:
+        train(config, ranks, directory)
+    else:
+        with StepLog(directory, tracker) as log:
+            train(config, ranks, directory, log_from=log.start, tracking_run=tracker.run_id)
     dist.destroy_process_group()

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from distributed_hbt.config.base import DataPath, RunPath, Section
-from distributed_hbt.data.languages import language_code
+from distributed_hbt.languages import language_code
 
 
 class SourceBase(Section):

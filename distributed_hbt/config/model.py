@@ -86,6 +86,15 @@ class ModelConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _first_token_sees_the_text(self) -> Self:
+        if self.pooling == "cls" and self.attention == "causal":
+            raise ValueError(
+                "pooling: cls takes the first token, which sees no other under attention: causal; "
+                "set attention: bidirectional, or pooling: last_token"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _matryoshka(self) -> Self:
         if any(d < 1 for d in self.matryoshka_dimensions):
             raise ValueError("matryoshka_dimensions must be positive; remove those below 1")

@@ -39,6 +39,11 @@ def check_benchmarks(config: RunConfig) -> None:
     _check(config, "evaluation.")
 
 
+def check_sources(config: RunConfig) -> None:
+    """As check_inputs, for the training data alone."""
+    _check(config, "data.")
+
+
 def _check(config: RunConfig, prefix: str) -> None:
     for where, marker, value in _marked(config, RunConfig):
         field = ".".join(map(str, where))

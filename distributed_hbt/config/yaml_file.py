@@ -27,14 +27,14 @@ for _tag, _pattern, _first in (
 
 
 def _mapping_without_repeats(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]  # type: ignore[no-untyped-call]
+    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
     for i, key in enumerate(keys):
         if key in keys[:i]:
             raise yaml.constructor.ConstructorError(
                 None, None, f"key {key!r} stands twice", node.value[i][0].start_mark
             )
     return {
-        key: loader.construct_object(value, deep=True)  # type: ignore[no-untyped-call]
+        key: loader.construct_object(value, deep=True)
         for key, (_, value) in zip(keys, node.value, strict=True)
     }
 

@@ -38,14 +38,16 @@ class _Gather(torch.autograd.Function):
         padded_MD[: local_ND.shape[0]] = local_ND
         all_TD = local_ND.new_empty(len(counts) * max(counts), local_ND.shape[1])
         _all_gather(all_TD, padded_MD)
-        blocks = all_TD.split(max(counts))
+        blocks = torch.split(all_TD, max(counts))
         return torch.cat([block_MD[:n] for block_MD, n in zip(blocks, counts, strict=True)])
 
     @staticmethod
-    def backward(ctx: Any, grad_ND: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad_ND: Tensor) -> tuple[Tensor, None]:
         counts = ctx.counts
         all_TD = grad_ND.new_zeros(len(counts) * max(counts), grad_ND.shape[1])
-        for block_MD, rows in zip(all_TD.split(max(counts)), grad_ND.split(counts), strict=True):
+        for block_MD, rows in zip(
+            torch.split(all_TD, max(counts)), torch.split(grad_ND, list(counts)), strict=True
+        ):
             block_MD[: rows.shape[0]] = rows
         summed_MD = torch.empty_like(all_TD[: max(counts)])
         _reduce_scatter(summed_MD, all_TD, op=dist.ReduceOp.SUM)

@@ -54,7 +54,7 @@ class _InfoNce(torch.autograd.Function):
         return total_B - positive_B
 
     @staticmethod
-    def backward(ctx: Any, grad_B: Tensor) -> tuple[Tensor, Tensor, None, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad_B: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         query_BD, passage_ND, positive_B, total_B = ctx.saved_tensors
         target_B = ctx.columns.target_B
         scale_B = grad_B / ctx.temperature

@@ -1,8 +1,6 @@
 """From a model to a DeepSpeed engine, through one Accelerator, with the silent traps asserted away."""
 
-import contextlib
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,12 +30,13 @@ class Session:
         device: torch.device = self.accelerator.device
         return device
 
-    @contextlib.contextmanager
-    def building(self, *, pretrained: bool) -> Iterator[None]:
-        """Where a model is built: under ZeRO-3 pretrained weights are partitioned as they are loaded.
-        Random weights are drawn whole on every rank, so that they are the same for every world size."""
-        with self.plugin.zero3_init_context_manager(enable=pretrained and self.stage == 3):
-            yield
+    def before_building(self, *, pretrained: bool) -> None:
+        """Call before a model is built. Under ZeRO-3 transformers partitions pretrained weights as it loads
+        them; random weights are drawn whole on every rank, so that they are the same for every world size."""
+        from transformers.integrations import unset_hf_deepspeed_config
+
+        if not pretrained:
+            unset_hf_deepspeed_config()
 
 
 def start_session(config: RunConfig, ranks: Ranks) -> Session:

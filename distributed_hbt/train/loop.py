@@ -82,12 +82,12 @@ class Trainer:
 
     def _step_engine(self) -> float:
         """Step, and return the gradient norm before clipping."""
-        unreduced = self.session.stage == 0 and self.train.max_grad_norm is None
-        norm = whole_gradient_norm(self.engine) if unreduced else None
+        if self.session.stage == 0 and not self.engine.bfloat16_enabled():
+            norm = whole_gradient_norm(self.engine)  # DeepSpeed reports none here
+            self.engine.step()
+            return norm
         self.engine.step()
-        if norm is None:
-            norm = self.engine.get_global_grad_norm()
-        return float(norm) if norm is not None else math.nan
+        return float(self.engine.get_global_grad_norm())
 
     def _record(
         self, batch: RankBatch, step: int, loss: float, rate: float, norm: float, seconds: float

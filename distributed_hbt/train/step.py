@@ -55,7 +55,7 @@ def cached_backward(
     embedding_SD = torch.cat(parts).requires_grad_()
     loss = rank_loss(embedding_SD, batch, objective)
     (grad_SD,) = torch.autograd.grad(loss, embedding_SD)
-    grads = grad_SD.split([len(part) for part in parts])
+    grads = torch.split(grad_SD, [len(part) for part in parts])
     for i, (chunk, grad_BD) in enumerate(zip(chunks, grads, strict=True)):
         engine.set_gradient_accumulation_boundary(i == len(chunks) - 1)
         engine.backward((engine([chunk]) * grad_BD).sum())

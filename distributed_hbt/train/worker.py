@@ -6,7 +6,6 @@ environment alone.
 
 import logging
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 from distributed_hbt.config.run import RunConfig
@@ -22,8 +21,6 @@ from distributed_hbt.models.manifest import EncoderManifest
 from distributed_hbt.models.saved import save_base
 from distributed_hbt.models.text import TextEncoder
 from distributed_hbt.run_directory import RunDirectory
-from distributed_hbt.tracking.base import Tracker
-from distributed_hbt.tracking.json_lines import JsonLines
 from distributed_hbt.train.checkpoint import (
     Saved,
     TrainState,
@@ -40,10 +37,21 @@ from distributed_hbt.train.loop import StepRecord, Trainer, run_steps
 _log = logging.getLogger(__name__)
 
 
-def train(config: RunConfig, ranks: Ranks, directory: RunDirectory, tracker: Tracker | None) -> None:
+LogFrom = Callable[[int], Callable[[StepRecord], None]]
+"""Given the number of steps done, what takes the records of the steps to come."""
+
+
+def train(
+    config: RunConfig,
+    ranks: Ranks,
+    directory: RunDirectory,
+    *,
+    log_from: LogFrom | None = None,
+    tracking_run: str | None = None,
+) -> None:
     """Train to the last step, from the last complete checkpoint where there is one.
 
-    `tracker` is rank 0's, None on other ranks. Raises the project's errors.
+    `log_from` and `tracking_run` are rank 0's. Raises the project's errors.
     """
     session = start_session(config, ranks)
     tokenizer = prepare_tokenizer(config, store_folder(config))
@@ -51,7 +59,11 @@ def train(config: RunConfig, ranks: Ranks, directory: RunDirectory, tracker: Tra
     store = prepare_store(config, texts, store_folder(config))
     plan = make_plan(config, store)
     encoder = _build_encoder(config, session, directory, len(tokenizer))
-    manifest = EncoderManifest.from_config(config.model, dimension=encoder.dimension)
+    manifest = EncoderManifest.from_config(
+        config.model,
+        embedding_dimension=encoder.dimension,
+        base="../../../base" if _has_random_base(config) else None,
+    )
     saved = Saved(tokenizer, manifest, adapter=config.model.lora is not None)
     engine = build_engine(session, ChunkedEncoder(encoder), config.train)
     trainer = Trainer(
@@ -73,7 +85,7 @@ def train(config: RunConfig, ranks: Ranks, directory: RunDirectory, tracker: Tra
             zero_stage=session.stage,
             store=store.fingerprint,
             next_batch=plan.digest(step),
-            tracking_run=tracker.run_id if tracker else None,
+            tracking_run=tracking_run,
         )
 
     def checkpoint(step: int) -> None:
@@ -81,8 +93,7 @@ def train(config: RunConfig, ranks: Ranks, directory: RunDirectory, tracker: Tra
         _log.info("wrote %s", path)
 
     start = _resume(trainer, directory, state, saved)
-    with _step_log(directory, tracker, start) as log:
-        run_steps(trainer, start, log, checkpoint)
+    run_steps(trainer, start, log_from(start) if log_from else _no_log, checkpoint)
     engine.destroy()
 
 
@@ -124,14 +135,22 @@ def build_objective(config: RunConfig) -> Objective:
 
 
 def _build_encoder(config: RunConfig, session: Session, directory: RunDirectory, vocab_size: int) -> Encoder:
-    with session.building(pretrained=config.model.base is not None):
-        encoder = build_encoder(config.model, config.seed, vocab_size=vocab_size)
+    session.before_building(pretrained=config.model.base is not None)
+    encoder = build_encoder(config.model, config.seed, vocab_size=vocab_size)
     if config.train.activation_checkpointing:
         encoder.enable_activation_checkpointing()
-    needs_base = config.model.architecture is not None and config.model.lora is not None
-    if needs_base and session.ranks.is_first and not directory.base.exists():
+    if _has_random_base(config) and session.ranks.is_first and not directory.base.exists():
         save_base(directory.base, encoder)
     return encoder
+
+
+def _no_log(record: StepRecord) -> None:
+    """Ranks other than the first log nothing."""
+
+
+def _has_random_base(config: RunConfig) -> bool:
+    """Adapters on random weights: the run keeps those, since nobody else has them."""
+    return config.model.architecture is not None and config.model.lora is not None
 
 
 def _resume(
@@ -146,26 +165,3 @@ def _resume(
     load_engine(trainer.engine, checkpoint, adapter=saved.adapter)
     _log.info("resumed from %s", checkpoint)
     return found.step
-
-
-class _step_log:  # noqa: N801 (used as a context manager)
-    """Rank 0 writes each step to train.jsonl and to the tracker; other ranks write nothing."""
-
-    def __init__(self, directory: RunDirectory, tracker: Tracker | None, start: int) -> None:
-        self._tracker = tracker
-        self._lines = JsonLines(directory.train_log, last_step=start) if tracker else None
-
-    def __enter__(self) -> Callable[[StepRecord], None]:
-        return self._write
-
-    def __exit__(self, *_: object) -> None:
-        if self._lines:
-            self._lines.close()
-
-    def _write(self, record: StepRecord) -> None:
-        if self._lines is None or self._tracker is None:
-            return
-        content = asdict(record)
-        self._lines.write(content)
-        numbers = {f"train/{k}": v for k, v in content.items() if isinstance(v, int | float) and k != "step"}
-        self._tracker.log_metrics(numbers, step=record.step)

@@ -61,8 +61,8 @@ def trainer(run_file: str, overrides: list[str]) -> Trainer:
     config, store, texts = build(run_file, overrides)
     ranks = ranks_from_environment()
     session = start_session(config, ranks)
-    with session.building(pretrained=False):
-        encoder = build_encoder(config.model, config.seed, vocab_size=len(texts.tokenizer))
+    session.before_building(pretrained=config.model.base is not None)
+    encoder = build_encoder(config.model, config.seed, vocab_size=len(texts.tokenizer))
     engine = build_engine(session, ChunkedEncoder(encoder), config.train)
     batches = build_batches(config, ranks, store, make_plan(config, store))
     return Trainer(session, engine, batches, texts, build_objective(config), config.train, config.seed)

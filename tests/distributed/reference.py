@@ -69,7 +69,7 @@ class Reference:
         masked_BN = torch.zeros(rows, len(passages), dtype=torch.bool)
         for i, entry in enumerate(batch.query_entries):
             name = self.store.group_name(int(self.store.index.query_group[entry]))
-            known = self.positives[name.rpartition(":")[2]]
+            known = self.positives[name.rpartition("/")[2]]
             for j, tokens in enumerate(passages):
                 masked_BN[i, j] = tokens in known and j != i
                 if self.config.train.loss == "printed" and j < rows and j != i:
@@ -107,7 +107,7 @@ class Reference:
             max_norm = train.max_grad_norm or math.inf
             norms.append(float(torch.nn.utils.clip_grad_norm_(trainable, max_norm)))
             optimizer.step()
-            losses.append(float(loss))
+            losses.append(loss.item())
         weights = {n: p.detach().numpy() for n, p in self.encoder.named_parameters() if p.requires_grad}
         return losses, norms, weights
 

@@ -56,8 +56,8 @@ def write_run(folder: Path, groups: int = 40, **sections: dict[str, object]) -> 
             },
             "tokenizer": {"train": {"vocab_size": 400}},
             "dtype": "float32",
-            "max_query_length": 24,
-            "max_passage_length": 32,
+            "max_query_length": 48,
+            "max_passage_length": 96,
         },
         "data": {"sources": [{"format": "hbt_jsonl", "path": str(data)}], "num_hard_negatives": 2},
         "train": {

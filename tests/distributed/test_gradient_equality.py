@@ -53,6 +53,29 @@ def test_gradient_equals_one_process_for_other_losses(
     assert relative_error(found, reference_gradients(run_file, option)) <= TOLERANCE
 
 
+@pytest.fixture(scope="module")
+def pretrained(run_file: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    """Overrides that start from a saved model instead of random weights."""
+    folder = tmp_path_factory.mktemp("base")
+    reference = Reference(run_file, [])
+    reference.encoder.backbone.save_pretrained(folder)
+    reference.texts.tokenizer.save_pretrained(folder)
+    return (f"model={{base: {folder}, dtype: float32, max_query_length: 48, max_passage_length: 96}}",)
+
+
+@pytest.mark.parametrize("stage", [2, 3])
+@pytest.mark.parametrize("lora", [(), (LORA,)], ids=["full", "lora"])
+def test_pretrained_base_equals_one_process(
+    pools: dict[int, RankPool], run_file: Path, pretrained: tuple[str, ...], stage: int, lora: tuple[str, ...]
+) -> None:
+    """Weights that ZeRO-3 partitions while they are loaded, and that are then lost or left random."""
+    options = (*pretrained, *lora)
+    losses, _, weights = reference_training(run_file, *options)
+    answers = pools[2].run("losses_and_weights", str(run_file), overrides(stage, *options), 10)
+    assert answers[0][0] == pytest.approx(losses, abs=TOLERANCE)
+    assert relative_error(answers[0][2], weights) <= 1e-4
+
+
 @pytest.mark.parametrize("mistake", ["scaled", "detached"])
 def test_planted_mistakes_are_found(pools: dict[int, RankPool], run_file: Path, mistake: str) -> None:
     """A test that passes whatever the gather does."""

@@ -1,0 +1,60 @@
+"""The store of a run: found by its fingerprint, or built."""
+
+import hashlib
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from distributed_hbt.config.data import DataConfig
+from distributed_hbt.config.run import RunConfig
+from distributed_hbt.data.build_once import build_once
+from distributed_hbt.data.source_files import source_identity
+from distributed_hbt.data.store.building import build_store
+from distributed_hbt.data.store.reading import Store, open_store
+from distributed_hbt.errors import DataError
+from distributed_hbt.models.text import TextEncoder
+
+FORMAT = 1
+"""Raised whenever a reader or the store's layout changes what a store of the same sources holds."""
+
+
+def prepare_store(config: RunConfig, texts: TextEncoder, folder: Path) -> Store:
+    """The tokenized store of a run's data below `folder`; built there where it is not yet.
+
+    Any number of processes may call it at once: one builds, the others wait. Raises DataError for data
+    that can not be used (more unusable rows than `data.max_bad_share` among them), and ConfigError where
+    `folder` can not be written.
+    """
+    identity = {**data_identity(config.data, folder), "texts": texts.fingerprint}
+    fingerprint = digest(identity)
+
+    def build(partial_folder: Path) -> None:
+        build_store(partial_folder, config.data, texts, {"fingerprint": fingerprint, "identity": identity})
+        check_unchanged(config.data, identity, folder)
+
+    build_once(folder / fingerprint, build)
+    store = open_store(folder / fingerprint)
+    store.check_bad_share(config.data.max_bad_share)
+    return store
+
+
+def data_identity(data: DataConfig, folder: Path) -> dict[str, Any]:
+    """What decides the rows of the training data: settings and file contents, no paths.
+
+    Digests of the files are kept in `folder`. Raises DataError where a file is missing.
+    """
+    identities = map(partial(source_identity, cache=folder / "digests"), data.sources)
+    return {"format": FORMAT, "sources": list(identities)}
+
+
+def check_unchanged(data: DataConfig, identity: dict[str, Any], folder: Path) -> None:
+    """Raises DataError where the files are no longer those of `identity`."""
+    if data_identity(data, folder)["sources"] != identity["sources"]:
+        raise DataError("data.sources", "files changed while they were read", "start again")
+
+
+def digest(identity: dict[str, Any]) -> str:
+    """32 hexadecimal digits that name an identity."""
+    content = json.dumps(identity, sort_keys=True, ensure_ascii=False)
+    return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()

@@ -1,0 +1,140 @@
+"""Reading a store: everything memory-mapped, a few microseconds a row."""
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distributed_hbt.data.bad_rows import BadRows
+from distributed_hbt.data.build_once import damage
+from distributed_hbt.data.example import BadRow
+from distributed_hbt.data.plan.index import PlanIndex
+from distributed_hbt.data.store.columns import TokenColumn, load_dataset
+from distributed_hbt.data.store.entries import INDEX_ARRAYS
+from distributed_hbt.errors import DataError
+
+Int64 = NDArray[np.int64]
+Int32 = NDArray[np.int32]
+
+
+def open_store(folder: Path) -> "Store":
+    """A store that was built. Raises DataError where it is incomplete or damaged."""
+    what = damage(folder)
+    if what is not None:
+        raise DataError(str(folder), what, "delete it; it is built anew")
+    return Store(folder)
+
+
+class Store:
+    """Tokens of every distinct text once, and the index that says who answers whom.
+
+    Numbers: queries (query entries) 0 to Q - 1, answers (the passages of one group in one language) 0 to
+    A - 1, passages 0 to P - 1, groups 0 to G - 1. Arrays are read-only views of mapped files.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._content: dict[str, Any] = json.loads((folder / "store.json").read_text(encoding="utf-8"))
+        self._query_tokens = TokenColumn(load_dataset(folder / "queries"))
+        self._passage_tokens = TokenColumn(load_dataset(folder / "passages"))
+        self.index = PlanIndex(
+            languages=tuple(self._content["languages"]),
+            num_groups=self._content["num_groups"],
+            **{name: self._array(name) for name in INDEX_ARRAYS},
+        )
+        self.query_lengths: Int32 = self._array("query_lengths")
+        """int32[Q]: tokens of every query."""
+        self.passage_lengths: Int32 = self._array("passage_lengths")
+        """int32[P]: tokens of every passage."""
+        self._positive_offsets: Int64 = self._array("positive_offsets")
+        self._positive_values: Int64 = self._array("positive_values")
+        self._negative_offsets: Int64 = self._array("negative_offsets")
+        self._negative_values: Int64 = self._array("negative_values")
+        self._positive_scores: NDArray[np.float32] = self._array("positive_scores")
+        self._negative_scores: NDArray[np.float32] = self._array("negative_scores")
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the content: the same data, tokenizer and settings have the same one anywhere."""
+        return str(self._content["fingerprint"])
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        """Rows, groups, entries and tokens; queries per source; entries per language; rows per pair."""
+        return dict(self._content["counts"])
+
+    def query_tokens(self, query: int) -> Int32:
+        """int32[n]: token ids of a query, prompt and EOS included."""
+        return self._query_tokens[query]
+
+    def passage_tokens(self, passage: int) -> Int32:
+        """int32[n]: token ids of a passage, prompt and EOS included."""
+        return self._passage_tokens[passage]
+
+    def positives(self, answer: int) -> Int64:
+        """Passages that answer: int64[n], n > 0, distinct, in the order of the data."""
+        return self._positive_values[self._positive_offsets[answer] : self._positive_offsets[answer + 1]]
+
+    def negatives(self, answer: int) -> Int64:
+        """Hard negatives: int64[n], distinct, none of them a positive of the group in any language."""
+        return self._negative_values[self._negative_offsets[answer] : self._negative_offsets[answer + 1]]
+
+    def positive_scores(self, answer: int) -> NDArray[np.float32]:
+        """float32[n], beside `positives`; NaN where the data has none."""
+        return self._positive_scores[self._positive_offsets[answer] : self._positive_offsets[answer + 1]]
+
+    def negative_scores(self, answer: int) -> NDArray[np.float32]:
+        """float32[n], beside `negatives`; NaN where the data has none."""
+        return self._negative_scores[self._negative_offsets[answer] : self._negative_offsets[answer + 1]]
+
+    def group_positives(self, group: int) -> Int64:
+        """Every known positive of a group in any language: int64[n]; one may stand there twice."""
+        starts = self.index.answer_start
+        first, stop = self._positive_offsets[starts[group]], self._positive_offsets[starts[group + 1]]
+        return self._positive_values[first:stop]
+
+    def group_name(self, group: int) -> str:
+        """The group's id in the data, behind its namespace."""
+        return str(self._groups[group]["group_id"])
+
+    def where(self, query: int) -> str:
+        """file:line of the row that a query came from, as it was when the store was built."""
+        return str(self._queries[query]["where"])
+
+    def docid(self, passage: int) -> str:
+        """The passage's id in the first row that has it."""
+        return str(self._passages[passage]["docid"])
+
+    def check_bad_share(self, max_bad_share: float) -> None:
+        """Raises DataError where the data held a greater share of unusable rows, as the build does."""
+        bad_rows = self._content["bad_rows"]
+        report = BadRows()
+        report.good, report.bad = bad_rows["good"], bad_rows["bad"]
+        report.first = [BadRow(row["where"], row["reason"]) for row in bad_rows["first"]]
+        report.verdict(max_bad_share)
+
+    @cached_property
+    def _queries(self) -> Any:
+        return load_dataset(self._folder / "queries").select_columns(["where"])
+
+    @cached_property
+    def _passages(self) -> Any:
+        return load_dataset(self._folder / "passages").select_columns(["docid"])
+
+    @cached_property
+    def _groups(self) -> Any:
+        return load_dataset(self._folder / "groups")
+
+    def _array(self, name: str) -> NDArray[Any]:
+        path = self._folder / "index" / f"{name}.npy"
+        try:
+            mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise DataError(
+                str(path), f"is damaged ({error})", "delete the store, it is built anew"
+            ) from error
+        # A plain view of the map: slicing the memmap class itself costs microseconds more.
+        return np.asarray(mapped)

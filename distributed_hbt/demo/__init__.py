@@ -1,0 +1,1 @@
+"""`hbt demo`: the embedded default, end to end."""

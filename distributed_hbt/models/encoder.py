@@ -1,0 +1,85 @@
+"""The encoder: a Hugging Face backbone, pooling, normalisation."""
+
+from collections.abc import Callable
+from typing import Any, Self
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from distributed_hbt.errors import ConfigError
+from distributed_hbt.models.attention import attends_causally, first_position, positions, takes_positions
+from distributed_hbt.models.pooling import pool
+
+
+class Encoder(nn.Module):
+    """Token ids -> one embedding a text. Its attention is set before (see `attention.set_attention`)."""
+
+    def __init__(self, backbone: Any, *, pooling: str, padding_side: str, normalize: bool) -> None:
+        """Raises ConfigError where the backbone can not be padded on the left."""
+        super().__init__()
+        self.backbone = backbone
+        self.pooling = pooling
+        self.padding_side = padding_side
+        self.normalize = normalize
+        self._first_position = first_position(backbone)
+        if padding_side == "left" and not takes_positions(backbone):
+            what = f"a {backbone.config.model_type} takes no positions, which left padding needs"
+            raise ConfigError("model.padding_side", what, "set it to right")
+        backbone.config.use_cache = False  # a text goes through once
+
+    @property
+    def dimension(self) -> int:
+        """Length of an embedding."""
+        return int(self.backbone.config.hidden_size)
+
+    def forward(self, input_ids_BL: Tensor, attention_mask_BL: Tensor) -> Tensor:
+        """embedding_BD in float32, of unit length where `normalize` is set.
+
+        `attention_mask_BL` is 1 on real tokens, at least one a row, padded on `padding_side`.
+        """
+        inputs = self._mask_and_positions(attention_mask_BL)
+        hidden_BLD = self.backbone(input_ids=input_ids_BL, **inputs).last_hidden_state
+        pooled_BD = pool(self.pooling, hidden_BLD, attention_mask_BL, self.padding_side)
+        return functional.normalize(pooled_BD, dim=-1) if self.normalize else pooled_BD
+
+    def enable_activation_checkpointing(self) -> None:
+        """Recompute every layer in the backward pass; raises ConfigError where the backbone can not."""
+        if not getattr(self.backbone, "supports_gradient_checkpointing", False):
+            what = f"a {self.backbone.config.model_type} does not support it"
+            raise ConfigError("train.activation_checkpointing", what, "set it to false")
+        older = self.backbone.gradient_checkpointing_enable  # its name before transformers 5.2x
+        enable = getattr(self.backbone, "activation_checkpointing_enable", older)
+        enable({"use_reentrant": False})
+        # Reentrant checkpointing needs inputs with a gradient, this one does not. Without, frozen layers
+        # below the first adapter are neither recomputed nor passed through backwards.
+        self.backbone.disable_input_require_grads()
+
+    def _mask_and_positions(self, attention_mask_BL: Tensor) -> dict[str, Tensor | None]:
+        if self.padding_side == "right" and self.pooling == "last_token" and attends_causally(self.backbone):
+            # No real token sees the padding to its right, and only a real token is pooled: leaving the
+            # mask out changes nothing and lets the kernel use its causal path.
+            return {"attention_mask": None}
+        if self.padding_side == "left" or self._first_position > 0:
+            # RoBERTa's kin would otherwise count tokens that differ from the padding token.
+            position_ids_BL = positions(attention_mask_BL, self._first_position)
+            return {"attention_mask": attention_mask_BL, "position_ids": position_ids_BL}
+        return {"attention_mask": attention_mask_BL}
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Moves and casts like any module, but keeps the precision of computed constants.
+
+        Rotary frequencies are float32 also in a bfloat16 model; `bfloat16()`, which DeepSpeed calls,
+        would round them, and the trained model would differ from the reloaded one.
+        """
+        constants = [
+            (module, name, buffer)
+            for module in self.modules()
+            for name, buffer in module._buffers.items()
+            if buffer is not None and name in module._non_persistent_buffers_set
+        ]
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for module, name, buffer in constants:
+            moved = module._buffers[name]
+            if moved is not None and moved.dtype != buffer.dtype:
+                module._buffers[name] = buffer.to(moved.device)
+        return self

@@ -1,0 +1,40 @@
+"""What a run tells its tracker."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+Status = Literal["FINISHED", "FAILED", "KILLED"]
+
+
+class Tracker(Protocol):
+    """Remembers one run. No method blocks a training step, and none raises because of the store."""
+
+    @property
+    def run_id(self) -> str:
+        """The run's id in the store; a resumed run keeps it."""
+        ...
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """What the run was asked for; never changes afterwards."""
+        ...
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """What the run is; a tag may be set again."""
+        ...
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        """Numbers of a step."""
+        ...
+
+    def log_evaluation(self, summary: Mapping[str, Any], step: int) -> None:
+        """The measures of a summary.json, at the step of its checkpoint."""
+        ...
+
+    def log_artifact(self, path: Path, folder: str = "") -> None:
+        """Keep a copy of a file, in a folder of the run's artifacts."""
+        ...
+
+    def finish(self, status: Status) -> None:
+        """Write what is still waiting, and end the run. Says in the log what was lost."""
+        ...

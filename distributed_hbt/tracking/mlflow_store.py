@@ -1,0 +1,111 @@
+"""Connecting to an MLflow store, made where it is a database file that is not there yet."""
+
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from distributed_hbt.errors import ConfigError
+from distributed_hbt.tracking.run_facts import without_password
+
+_SQLITE = "sqlite:///"
+_CONNECT_SECONDS = 10.0
+_LOCK_SECONDS = 300.0
+"""Another process may be making the tables, which takes seconds, on a slow disk many."""
+
+
+def default_uri(output_dir: Path) -> str:
+    """The SQLite file of all runs below `output_dir`."""
+    return f"{_SQLITE}{output_dir.absolute()}/mlflow.db"
+
+
+def connect(uri: str, experiment: str, artifacts: Path) -> tuple[Any, str]:
+    """(MlflowClient, experiment id). The experiment is made where it is absent; without a server its
+    artifacts go below `artifacts`.
+
+    Safe in several processes at once. Raises ConfigError naming tracking.uri or tracking.experiment.
+    """
+    with problems_of(uri):
+        _check_reachable(uri)
+        with _one_at_a_time(uri):
+            client = _client(uri)
+            return client, _experiment_id(client, uri, experiment, artifacts)
+
+
+@contextlib.contextmanager
+def problems_of(uri: str) -> Iterator[None]:
+    """Turns what MLflow and its database and network clients raise into a ConfigError of one line."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    # MLflow lets through the errors of SQLAlchemy, requests and the file system beside its own.
+    except Exception as error:
+        first_line = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        what = f"{without_password(uri)} can not be used ({without_password(first_line)})"
+        raise ConfigError("tracking.uri", what, _REMEDY) from error
+
+
+_REMEDY = "correct the address, or leave tracking.uri out for a file in output_dir"
+
+
+def _client(uri: str) -> Any:
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is imported
+    from mlflow import MlflowClient
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return MlflowClient(tracking_uri=uri)
+
+
+def _experiment_id(client: Any, uri: str, name: str, artifacts: Path) -> str:
+    from mlflow.exceptions import MlflowException
+
+    location = None if _is_server(uri) else artifacts.absolute().as_uri()
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        try:
+            return str(client.create_experiment(name, artifact_location=location))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        experiment = client.get_experiment_by_name(name)  # another process was faster
+    if experiment is None or experiment.lifecycle_stage == "deleted":
+        what = f"{name} was deleted in {without_password(uri)}"
+        raise ConfigError("tracking.experiment", what, "restore it there, or choose another name")
+    return str(experiment.experiment_id)
+
+
+def _check_reachable(uri: str) -> None:
+    """A server that is away is seen in seconds; MLflow's own attempts take minutes."""
+    if not _is_server(uri):
+        return
+    parts = urlsplit(uri)
+    host = parts.hostname or ""
+    if parts.scheme in getproxies() and not proxy_bypass(host):
+        return  # then only the proxy can reach it
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    socket.create_connection((host, port), timeout=_CONNECT_SECONDS).close()
+
+
+@contextlib.contextmanager
+def _one_at_a_time(uri: str) -> Iterator[None]:
+    """Two processes that make the tables of one SQLite file at once both fail."""
+    if not uri.startswith(_SQLITE):
+        yield
+        return
+    from filelock import FileLock
+
+    database = Path(uri.removeprefix(_SQLITE).partition("?")[0])
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(database.with_name(f"{database.name}.lock"), timeout=_LOCK_SECONDS):
+        yield
+
+
+def _is_server(uri: str) -> bool:
+    return urlsplit(uri).scheme in ("http", "https")

@@ -1,0 +1,83 @@
+"""The thread that writes."""
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+
+import pytest
+
+from distributed_hbt.tracking.background import BackgroundWriter
+
+
+def test_everything_arrives_in_order_and_in_batches() -> None:
+    """Numbers that wait at the end of a run would be lost; one call a number would never catch up."""
+    gate = threading.Event()
+    seen: list[list[int] | str] = []
+
+    def write(batch: Sequence[int]) -> None:
+        gate.wait(10)
+        seen.append(list(batch))
+
+    writer = BackgroundWriter(write, batch_size=4)
+    writer.put([0])
+    time.sleep(0.1)  # the thread is now inside `write`, and the rest waits
+    for i in range(1, 7):
+        writer.put([i])
+    writer.call(lambda: seen.append("job"))
+    writer.put([7])
+    gate.set()
+    assert writer.close(10) == 0
+    assert seen == [[0], [1, 2, 3, 4], [5, 6], "job", [7]]
+
+
+def test_a_slow_store_does_not_block() -> None:
+    """A step would wait for the network."""
+    gate = threading.Event()
+    writer = BackgroundWriter(lambda batch: gate.wait(10) and None, batch_size=10)
+    began = time.perf_counter()
+    for i in range(1000):
+        writer.put([i])
+    assert time.perf_counter() - began < 1.0
+    gate.set()
+    assert writer.close(10) == 0
+
+
+def test_a_store_that_fails_for_a_while_loses_nothing() -> None:
+    """A locked database or a restarted server must not cost numbers."""
+    seen: list[int] = []
+    faults = [OSError("locked"), OSError("locked")]
+
+    def write(batch: Sequence[int]) -> None:
+        if faults:
+            raise faults.pop()
+        seen.extend(batch)
+
+    writer = BackgroundWriter(write, batch_size=10, pauses=(0.01, 0.01))
+    writer.put([1, 2])
+    assert writer.close(10) == 0
+    assert seen == [1, 2]
+
+
+def test_a_store_that_stays_away_is_reported_and_not_raised(caplog: pytest.LogCaptureFixture) -> None:
+    """A dead server must not end a run of weeks, nor go unnoticed."""
+
+    def write(batch: Sequence[int]) -> None:
+        raise OSError("no route to host")
+
+    writer = BackgroundWriter(write, batch_size=10, pauses=(0.01,))
+    with caplog.at_level(logging.WARNING):
+        writer.put([1, 2])
+        assert writer.close(10) == 2
+    assert "2 entries could not be written (no route to host)" in caplog.text
+
+
+def test_a_store_that_hangs_does_not_hang_the_end() -> None:
+    """The processes of a finished run would hold their GPUs for ever."""
+    gate = threading.Event()
+    writer = BackgroundWriter(lambda batch: gate.wait(60) and None, batch_size=1)
+    writer.put([1, 2])
+    began = time.perf_counter()
+    assert writer.close(0.2) == 2
+    assert time.perf_counter() - began < 5
+    gate.set()
