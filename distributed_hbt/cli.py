@@ -6,6 +6,7 @@ Nothing heavy is imported before a command needs it.
 import argparse
 import importlib
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -74,7 +75,8 @@ def _run(arguments: list[str]) -> int:
     if options.command is None:
         raise ConfigError("command line", "no command is given", "see hbt --help")
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("distributed_hbt").setLevel(logging.INFO)
+    first = os.environ.get("RANK", "0") == "0"
+    logging.getLogger("distributed_hbt").setLevel(logging.INFO if first else logging.WARNING)
     result: int = options.run(options)
     return result
 
@@ -91,7 +93,9 @@ def _take_overrides(options: argparse.Namespace, rest: Sequence[str]) -> None:
 def _fail(message: str, exit_code: int, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    print(f"hbt: error: {message}", file=sys.stderr)
+    rank = os.environ.get("RANK", "0")
+    of_rank = "" if rank == "0" else f" (rank {rank})"
+    print(f"hbt: error{of_rank}: {message}", file=sys.stderr)
     return exit_code
 
 

@@ -45,9 +45,8 @@ class _Gather(torch.autograd.Function):
     def backward(ctx: Any, grad_ND: Tensor) -> tuple[Tensor, None]:
         counts = ctx.counts
         all_TD = grad_ND.new_zeros(len(counts) * max(counts), grad_ND.shape[1])
-        for block_MD, rows in zip(
-            torch.split(all_TD, max(counts)), torch.split(grad_ND, list(counts)), strict=True
-        ):
+        blocks, rows_by_rank = torch.split(all_TD, max(counts)), torch.split(grad_ND, list(counts))
+        for block_MD, rows in zip(blocks, rows_by_rank, strict=True):
             block_MD[: rows.shape[0]] = rows
         summed_MD = torch.empty_like(all_TD[: max(counts)])
         _reduce_scatter(summed_MD, all_TD, op=dist.ReduceOp.SUM)

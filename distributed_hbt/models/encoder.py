@@ -22,6 +22,11 @@ class Encoder(nn.Module):
         self.padding_side = padding_side
         self.normalize = normalize
         self._first_position = first_position(backbone)
+        # No real token sees the padding to its right, and only a real token is pooled: leaving the mask
+        # out changes nothing and lets the kernel use its causal path.
+        self._needs_mask = not (
+            padding_side == "right" and pooling == "last_token" and attends_causally(backbone)
+        )
         if padding_side == "left" and not takes_positions(backbone):
             what = f"a {backbone.config.model_type} takes no positions, which left padding needs"
             raise ConfigError("model.padding_side", what, "set it to right")
@@ -55,9 +60,7 @@ class Encoder(nn.Module):
         self.backbone.disable_input_require_grads()
 
     def _mask_and_positions(self, attention_mask_BL: Tensor) -> dict[str, Tensor | None]:
-        if self.padding_side == "right" and self.pooling == "last_token" and attends_causally(self.backbone):
-            # No real token sees the padding to its right, and only a real token is pooled: leaving the
-            # mask out changes nothing and lets the kernel use its causal path.
+        if not self._needs_mask:
             return {"attention_mask": None}
         if self.padding_side == "left" or self._first_position > 0:
             # RoBERTa's kin would otherwise count tokens that differ from the padding token.

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from distributed_hbt.errors import CheckpointError, ConfigError, HbtError
+from distributed_hbt.models.attention import set_attention
 from distributed_hbt.models.backbone import read_backbone, without_pooler
 from distributed_hbt.models.build import seeded
 from distributed_hbt.models.encoder import Encoder
@@ -139,6 +140,7 @@ def load_encoder(
                 trust_remote_code=trust_remote_code,
                 exact=not manifest.adapter,
             )
+            set_attention(backbone, manifest.attention)
             if manifest.adapter:
                 _read_adapter(folder, backbone)
                 if merge_lora:

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-_PAUSES = (0.5, 2.0, 8.0)
+PAUSES = (0.5, 2.0, 8.0)
 """Seconds before each further attempt."""
 
 _log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ class BackgroundWriter(Generic[T]):
         write: Callable[[Sequence[T]], None],
         *,
         batch_size: int,
-        pauses: Sequence[float] = _PAUSES,
+        pauses: Sequence[float] = PAUSES,
     ) -> None:
         self._write = write
         self._batch_size = batch_size

@@ -2,11 +2,11 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from distributed_hbt.tracking.background import BackgroundWriter
+from distributed_hbt.tracking.background import PAUSES, BackgroundWriter
 from distributed_hbt.tracking.base import Status
 from distributed_hbt.tracking.names import evaluation_metrics, tracking_name
 from distributed_hbt.tracking.run_facts import param_values
@@ -21,10 +21,13 @@ _log = logging.getLogger(__name__)
 class MlflowTracker:
     """Writes to one MLflow run from a thread of its own; see `Tracker`."""
 
-    def __init__(self, client: Any, run_id: str) -> None:
+    def __init__(self, client: Any, run_id: str, *, pauses: Sequence[float] = PAUSES) -> None:
+        """`pauses`: seconds before each further attempt at what could not be written."""
         self._client = client
         self._run_id = run_id
-        self._writer: BackgroundWriter[Any] = BackgroundWriter(self._write, batch_size=_METRICS_AT_ONCE)
+        self._writer: BackgroundWriter[Any] = BackgroundWriter(
+            self._write, batch_size=_METRICS_AT_ONCE, pauses=pauses
+        )
 
     @property
     def run_id(self) -> str:

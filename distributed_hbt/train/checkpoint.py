@@ -64,6 +64,8 @@ def save_checkpoint(
         encoder = engine.module.encoder
         save_encoder(partial / "encoder", encoder, saved.tokenizer, saved.manifest, weights)
         (partial / "state.json").write_text(json.dumps(asdict(state), indent=2), encoding="utf-8")
+        for script in partial.glob("zero_to_*.py"):  # DeepSpeed's own converters
+            script.rename(partial / "engine" / script.name)
         (partial / MARKER).touch()
         shutil.rmtree(final, ignore_errors=True)
         partial.rename(final)

@@ -53,11 +53,11 @@ def train(
 
     `log_from` and `tracking_run` are rank 0's. Raises the project's errors.
     """
-    session = start_session(config, ranks)
     tokenizer = prepare_tokenizer(config, store_folder(config))
     texts = TextEncoder(tokenizer, config.model)
     store = prepare_store(config, texts, store_folder(config))
     plan = make_plan(config, store)
+    session = start_session(config, ranks)
     encoder = _build_encoder(config, session, directory, len(tokenizer))
     manifest = EncoderManifest.from_config(
         config.model,

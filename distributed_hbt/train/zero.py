@@ -30,6 +30,12 @@ def with_deepspeed(config: RunConfig, environment: Mapping[str, str] = os.enviro
     Raises ConfigError where an accelerate configuration names another one than the run: neither is
     silently preferred.
     """
+    if environment.get("ACCELERATE_USE_CPU", "").lower() == "true":
+        raise ConfigError(
+            "accelerate configuration",
+            "use_cpu: true silently switches DeepSpeed off",
+            "set use_cpu: false; without a GPU the CPU is used anyway",
+        )
     launcher = _named_by_launcher(environment)
     own = config.train.deepspeed
     if own is None:

@@ -1,5 +1,6 @@
 """What the ranks of a pool are asked to do. Each runs on every rank."""
 
+import contextlib
 import logging
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,18 @@ from distributed_hbt.data.store import Store, prepare_store
 from distributed_hbt.data.trained_tokenizer import prepare_tokenizer
 from distributed_hbt.distributed.gather import gather
 from distributed_hbt.distributed.process_group import ranks_from_environment
+from distributed_hbt.models.build import build_encoder
+from distributed_hbt.models.manifest import EncoderManifest
+from distributed_hbt.models.saved import load_encoder, save_base
 from distributed_hbt.models.text import TextEncoder
+from distributed_hbt.run_directory import RunDirectory, check_run_directory, write_config
 from distributed_hbt.train import step as step_module
-from distributed_hbt.train.chunked import ChunkedEncoder
+from distributed_hbt.train.checkpoint import Saved, TrainState, save_checkpoint
+from distributed_hbt.train.chunked import Chunk, ChunkedEncoder
 from distributed_hbt.train.engine import build_engine, start_session
-from distributed_hbt.train.loop import Trainer
+from distributed_hbt.train.loop import StepRecord, Trainer
 from distributed_hbt.train.weights import whole_weights
-from distributed_hbt.train.worker import build_batches, build_objective, make_plan, store_folder
+from distributed_hbt.train.worker import build_batches, build_objective, make_plan, store_folder, train
 
 logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
 
@@ -54,8 +60,6 @@ def build(run_file: str, overrides: list[str]) -> tuple[RunConfig, Store, TextEn
 def trainer(run_file: str, overrides: list[str]) -> Trainer:
     """A real engine and everything around it, as the worker builds them."""
     from accelerate.state import AcceleratorState
-
-    from distributed_hbt.models.build import build_encoder
 
     AcceleratorState._reset_state(reset_partial_state=True)
     config, store, texts = build(run_file, overrides)
@@ -123,6 +127,60 @@ def losses_and_weights(
         [record.grad_norm for record in records],
         {name: tensor.float().numpy() for name, tensor in weights.items()},
     )
+
+
+class Stopped(Exception):  # noqa: N818 (no error, an end)
+    """Ends a training as a kill does: nothing of the step is saved."""
+
+
+def train_until(run_file: str, overrides: list[str], stop: int | None) -> list[tuple[int, float]]:
+    """The worker itself, ended after `stop` steps. Returns (step, loss) of the steps it did."""
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state(reset_partial_state=True)
+    config = load_run(Path(run_file), overrides)
+    directory = check_run_directory(config)
+    if ranks_from_environment().is_first:
+        write_config(directory, config)
+    done: list[tuple[int, float]] = []
+
+    def log(record: StepRecord) -> None:
+        done.append((record.step, record.loss))
+        if record.step == stop:
+            raise Stopped
+
+    with contextlib.suppress(Stopped):
+        train(config, ranks_from_environment(), directory, log_from=lambda steps_done: log)
+    return done
+
+
+def live_and_saved(run_file: str, overrides: list[str]) -> dict[str, np.ndarray]:
+    """Embeddings of the engine in memory, and of its checkpoint loaded again, on rank 0."""
+    made = trainer(run_file, overrides)
+    for step in range(3):
+        made.step(step)
+    config = load_run(Path(run_file), overrides)
+    directory = RunDirectory(config.run_dir)
+    encoder = made.engine.module.encoder
+    adapter = config.model.lora is not None
+    if adapter and made.session.ranks.is_first:
+        untrained = build_encoder(config.model, config.seed, vocab_size=len(made.texts.tokenizer))
+        save_base(directory.base, untrained)
+    manifest = EncoderManifest.from_config(
+        config.model, embedding_dimension=encoder.dimension, base="../../../base" if adapter else None
+    )
+    saved = Saved(made.texts.tokenizer, manifest, adapter)
+    state = TrainState(3, config.name, config.seed, 2, made.session.stage, "", "", None)
+    checkpoint = save_checkpoint(made.session, made.engine, directory, state, saved)
+    ids_BL, mask_BL = made.texts.pad(made.texts.queries(["a river", "the light of a house in the city", "b"]))
+    with torch.no_grad():
+        found = {"live": made.engine([Chunk(ids_BL, mask_BL, seed=0)]).numpy()}
+        if made.session.ranks.is_first:
+            for name, merge in (("loaded", False), ("merged", True)):
+                loaded = load_encoder(checkpoint / "encoder", merge_lora=merge and adapter)
+                found[name] = loaded.encoder(ids_BL, mask_BL).numpy()
+    made.engine.destroy()
+    return found
 
 
 def batch_of(run_file: str, overrides: list[str], step: int) -> Any:

@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "distributed": {"errors"},
     "models": {"config", "errors"},
     "data": {"config", "errors", "languages", "models", "losses"},
-    "evaluation": {"config", "errors", "models"},
+    "evaluation": {"config", "data", "errors", "models"},
     "tracking": {"config", "errors", "run_directory"},
     "comparison": {"config", "errors", "run_directory"},
 }

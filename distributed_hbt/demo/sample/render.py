@@ -80,5 +80,8 @@ def _names() -> dict[tuple[str, str], dict[str | None, str]]:
 
 def _forms(cell: str) -> dict[str | None, str]:
     base, *others = cell.split("; ")
-    named = (other.split("=", 1) for other in others)
-    return {None: base} | {form: text for form, text in named}
+    forms: dict[str | None, str] = {None: base}
+    for other in others:
+        form, text = other.split("=", 1)
+        forms[form] = text
+    return forms

@@ -45,6 +45,8 @@ def test_bidirectional_attention_looks_right(family, implementation, pooling, mo
     encoder = build_encoder(model, 1).eval()
     before, after = hidden_states(encoder, ROWS[0]), hidden_states(encoder, [*ROWS[0][:-1], 55])
     assert (before[0] - after[0]).abs().max() > 1e-4
+    # Newer transformers go by the configuration alone, older ones and other kernels by the modules.
+    assert not any(getattr(module, "is_causal", False) for module in encoder.modules())
 
 
 @pytest.mark.parametrize("family", ["mistral", "gemma2", "gemma3_text"])
@@ -86,6 +88,17 @@ def test_left_and_right_padding_give_the_same_embedding(family, model_of, padded
         torch.testing.assert_close(
             left(*padded(ROWS, "left")), right(*padded(ROWS, "right")), rtol=0, atol=1e-5
         )
+
+
+@pytest.mark.parametrize("family", ENCODERS)
+def test_positions_are_those_of_pretraining(family, model_of, padded):
+    """XLM-R's positions, which begin at 2, begun at 0: every pretrained position embedding is off."""
+    encoder = build_encoder(model_of(family), 1).eval()
+    ids_BL, mask_BL = padded(ROWS, "right")  # padded with 1, from which XLM-R itself counts positions
+    with torch.no_grad():
+        theirs = encoder.backbone(input_ids=ids_BL, attention_mask=mask_BL).last_hidden_state
+        ours = encoder.backbone(input_ids=ids_BL, **encoder._mask_and_positions(mask_BL)).last_hidden_state
+    torch.testing.assert_close(ours[mask_BL == 1], theirs[mask_BL == 1], rtol=0, atol=1e-6)
 
 
 def test_no_mask_goes_to_a_causal_right_padded_last_token_model_and_else_one_does(model_of):

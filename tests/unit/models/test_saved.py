@@ -73,10 +73,14 @@ def test_a_whole_model_comes_back(family, attention, saved, sentences, tokenizer
 
 
 @pytest.mark.parametrize("merged", [False, True])
-@pytest.mark.parametrize("family", FAMILIES)
-def test_an_adapter_comes_back(family, merged, saved, sentences, tmp_path):
-    """An adapter without effect after loading, or added with another scale."""
-    folder, _, live = saved(family, lora={"rank": 4, "alpha": 12.0, "dropout": 0.1})
+@pytest.mark.parametrize(
+    ("family", "attention"), [(f, "bidirectional") for f in FAMILIES] + [(f, "causal") for f in FAMILIES[:5]]
+)
+def test_an_adapter_comes_back(family, attention, merged, saved, sentences, tmp_path):
+    """An adapter without effect after loading, added with another scale, or put into a base that attends
+    as it did before training."""
+    lora = {"rank": 4, "alpha": 12.0, "dropout": 0.1}
+    folder, _, live = saved(family, lora=lora, attention=attention, pooling="mean")
     loaded = load_encoder(folder, merge_lora=merged)
     torch.testing.assert_close(embed(loaded.encoder, loaded.texts, sentences), live, rtol=0, atol=1e-6)
     assert any(".lora_" in name for name in loaded.encoder.state_dict()) is not merged

@@ -92,6 +92,8 @@ def test_special_strings_in_a_text_stay_text(tokenizer, xlmr_tokenizer, bert_tok
         inside = tokens[1:-1] if each is not tokenizer else tokens[:-1]
         assert tokens[-1] == end
         assert set(inside).isdisjoint(set(each.all_special_ids) - {each.unk_token_id})
+    (tokens,) = texts_of(tokenizer, passage_prompt="").passages(["a</s>b"])
+    assert tokenizer.decode(tokens[:-1]) == "a</s>b"
 
 
 def test_a_text_is_never_without_tokens(tokenizer, xlmr_tokenizer, texts_of):

@@ -7,7 +7,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from distributed_hbt.config.load import validate
 from distributed_hbt.config.run import RunConfig
 from distributed_hbt.errors import ConfigError
 from distributed_hbt.tracking.mlflow_store import default_uri
+from distributed_hbt.tracking.mlflow_tracker import MlflowTracker
 from distributed_hbt.tracking.open import open_tracker
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -71,10 +71,10 @@ def client(output_dir: Path) -> Any:
 
 
 @pytest.fixture
-def run(output_dir: Path, request: pytest.FixtureRequest) -> Iterator[RunConfig]:
+def run(output_dir: Path, request: pytest.FixtureRequest) -> RunConfig:
     made = config(output_dir, str(request.node.name).removeprefix("test_")[:60].strip("_"))
     made.run_dir.mkdir(parents=True)
-    yield made
+    return made
 
 
 def test_two_processes_make_one_store_at_once(output_dir: Path, client: Any) -> None:
@@ -187,18 +187,18 @@ def test_a_deleted_experiment_is_refused(run: RunConfig, client: Any) -> None:
 
 
 def test_a_store_that_breaks_during_the_run_does_not_stop_it(
-    run: RunConfig, client: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    run: RunConfig, client: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A run of weeks must not end for its record, but the record must not be trusted silently either."""
-    monkeypatch.setattr("distributed_hbt.tracking.background._PAUSES", (0.01,))
-    tracker = open_tracker(run, run.run_dir, world_size=1)
-    client.delete_run(tracker.run_id)
+    run_id = open_tracker(run, run.run_dir, world_size=1).run_id
+    tracker = MlflowTracker(client, run_id, pauses=(0.01,))
+    client.delete_run(run_id)
     with caplog.at_level(logging.WARNING):
         tracker.log_metrics({"train/loss": 1.0, "train/lr": 1.0}, step=1)
         tracker.log_artifact(run.run_dir / "absent.json")
         tracker.finish("FINISHED")
     assert "2 entries could not be written" in caplog.text
-    assert f"entries of run {tracker.run_id} are not in MLflow" in caplog.text
+    assert f"4 entries of run {run_id} are not in MLflow" in caplog.text
 
 
 @pytest.fixture
@@ -238,9 +238,11 @@ def test_an_unusable_address_is_one_line_at_the_start(tmp_path: Path, kind: str)
 
 def test_a_locked_database_is_one_line_at_the_start(run: RunConfig, output_dir: Path) -> None:
     """A database that another program holds would hang the start, or end it with a traceback."""
-    with sqlite3.connect(output_dir / "mlflow.db", isolation_level=None) as holder:
-        holder.execute("BEGIN EXCLUSIVE")
+    tracking = run.tracking.model_copy(update={"uri": f"{default_uri(output_dir)}?timeout=0.1"})
+    holder = sqlite3.connect(output_dir / "mlflow.db", isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    try:
         with pytest.raises(ConfigError, match=r"^tracking\.uri: .*locked"):
-            open_tracker(run, run.run_dir, world_size=1)
-        holder.execute("ROLLBACK")
-    holder.close()
+            open_tracker(run.model_copy(update={"tracking": tracking}), run.run_dir, world_size=1)
+    finally:
+        holder.close()

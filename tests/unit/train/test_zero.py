@@ -52,6 +52,12 @@ def test_bare_stage_of_the_launcher_must_agree() -> None:
     with_deepspeed(run(str(ROOT / "ds_configs/zero3.json")), bare)
 
 
+def test_use_cpu_is_refused() -> None:
+    """accelerate's use_cpu, with which every rank silently trains alone and without DeepSpeed."""
+    with pytest.raises(ConfigError, match="use_cpu: true silently switches DeepSpeed off"):
+        with_deepspeed(run(None), {"ACCELERATE_USE_CPU": "true"})
+
+
 @pytest.mark.parametrize("key", sorted(RUN_OWNED))
 def test_file_may_not_restate_what_the_run_owns(key: str, tmp_path: Path) -> None:
     """A micro batch in two places, of which one is not obeyed."""

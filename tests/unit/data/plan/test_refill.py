@@ -42,7 +42,7 @@ def test_replacements_are_spread_over_the_stream(parallel_index):
     """A search from the front would fill up with the first groups every time."""
     streams, mixed = furnished(parallel_index(50, "de en"))
     seen = set()
-    for key in range(60):
+    for key in range(200):
         filled = refill(streams, mixed, np.zeros(5, np.int64), np.zeros(5, np.int64), np.arange(1, 5), 1, key)
         assert len(set(filled.tolist())) == 5
         seen.update(filled[1:].tolist())

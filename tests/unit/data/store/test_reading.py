@@ -99,6 +99,18 @@ def test_rows_of_a_group_and_passage_language_become_one_answer(
     assert store.counts["pairs"] == {"de-de": 1, "de-en": 1, "en-de": 1, "en-en": 2}
 
 
+def test_passages_stay_in_the_order_of_the_data(build: Callable[..., Store], row: Row) -> None:
+    """The first positive is the one that a query is compared with, to tell a text that answers itself."""
+    first = row("a", "one", "en-en", ["x", "y"], ["z"])
+    store = build([first, row("b", "two", "en-en", ["w", "y", "w"], ["z", "v", "x"])])
+    text = {0: "x", 1: "y", 2: "z", 3: "w", 4: "v"}
+    assert [text[i] for i in store.positives(1).tolist()] == ["w", "y"]
+    assert [text[i] for i in store.negatives(1).tolist()] == ["z", "v", "x"]
+    turned = build([first, row("b", "y", "en-en", ["y", "x"], ["x"])])
+    assert turned.positives(1).tolist() == [1, 0]
+    assert turned.index.query_key[1] == turned.index.answer_key[1]
+
+
 def test_a_query_of_two_sources_is_an_entry_of_each(build: Callable[..., Store], row: Row) -> None:
     """Source weights would lose the rows of the second source."""
     same = row("g", "why", "en-en", ["rain"])
