@@ -48,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"unexpected: {text}; run again with --debug for the traceback", 1, debug)
 
 
-def _run(arguments: list[str]) -> int:
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """What a command line asks for; `run` of it runs it. Raises ConfigError for a wrong one."""
     parser = _Parser(
         prog="hbt",
         description="Train, evaluate and compare multilingual dense retrievers on hybrid batches.",
@@ -67,6 +68,11 @@ def _run(arguments: list[str]) -> int:
             subparser.set_defaults(run=module.run)
     options, rest = parser.parse_known_args(arguments)
     _take_overrides(options, rest)
+    return options
+
+
+def _run(arguments: list[str]) -> int:
+    options = parse(arguments)
     if options.version:
         from distributed_hbt import __version__
 

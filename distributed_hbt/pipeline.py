@@ -5,7 +5,7 @@ Heavy libraries are imported only once the configuration and the run directory h
 
 import json
 import logging
-import os
+from typing import TYPE_CHECKING
 
 from distributed_hbt.config.paths import check_inputs
 from distributed_hbt.config.run import RunConfig
@@ -14,6 +14,9 @@ from distributed_hbt.errors import ConfigError
 from distributed_hbt.run_directory import RunDirectory, check_run_directory, write_config
 from distributed_hbt.tracking.base import Status, Tracker
 from distributed_hbt.train.zero import with_deepspeed
+
+if TYPE_CHECKING:
+    from distributed_hbt.train.worker import Prepared
 
 _log = logging.getLogger(__name__)
 
@@ -39,8 +42,9 @@ def check_world(config: RunConfig, ranks: Ranks) -> None:
 
 def train_and_evaluate(config: RunConfig, ranks: Ranks, directory: RunDirectory) -> None:
     """One rank's part. Rank 0 tracks, and evaluates after the ranks have parted, so that no rank waits."""
+    prepared = _prepare_unless_done(config, directory)
     if not ranks.is_first:
-        _train(config, ranks, directory, None)
+        _train(config, ranks, directory, prepared, None)
         return
     from distributed_hbt.tracking.open import open_tracker
 
@@ -49,7 +53,7 @@ def train_and_evaluate(config: RunConfig, ranks: Ranks, directory: RunDirectory)
     status: Status = "FAILED"
     try:
         tracker.log_artifact(directory.config)
-        _train(config, ranks, directory, tracker)
+        _train(config, ranks, directory, prepared, tracker)
         evaluate_due(config, directory, tracker)
         status = "FINISHED"
     except KeyboardInterrupt:
@@ -78,19 +82,34 @@ def due_steps(config: RunConfig) -> list[int]:
     return sorted({*range(every, config.train.max_steps + 1, every), config.train.max_steps})
 
 
-def _train(config: RunConfig, ranks: Ranks, directory: RunDirectory, tracker: Tracker | None) -> None:
+def _prepare_unless_done(config: RunConfig, directory: RunDirectory) -> "Prepared | None":
+    """The run's data, or None where all steps are done. Unusable data is refused here, before anything of
+    the run is written."""
     if (directory.checkpoint(config.train.max_steps) / "COMPLETE").exists():
         _log.info("all %d steps are done", config.train.max_steps)
+        return None
+    from distributed_hbt.train.worker import prepare
+
+    return prepare(config)
+
+
+def _train(
+    config: RunConfig,
+    ranks: Ranks,
+    directory: RunDirectory,
+    prepared: "Prepared | None",
+    tracker: Tracker | None,
+) -> None:
+    if prepared is None:
         return
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     import torch.distributed as dist
 
     from distributed_hbt.step_log import StepLog
     from distributed_hbt.train.worker import train
 
     if tracker is None:
-        train(config, ranks, directory)
+        train(config, ranks, directory, prepared)
     else:
         with StepLog(directory, tracker) as log:
-            train(config, ranks, directory, log_from=log.start, tracking_run=tracker.run_id)
+            train(config, ranks, directory, prepared, log_from=log.start, tracking_run=tracker.run_id)
     dist.destroy_process_group()

@@ -44,7 +44,7 @@ class RunDirectory:
 
 
 def check_run_directory(config: RunConfig) -> RunDirectory:
-    """The run's directory, which may be new. Refuses one that holds a run of another configuration.
+    """The run's directory, which need not exist yet. Refuses one that holds a run of another configuration.
 
     Raises ConfigError naming the fields that differ, or output_dir where it can not be written.
     """
@@ -59,22 +59,23 @@ def check_run_directory(config: RunConfig) -> RunDirectory:
                 "give these their old values, or the run another name",
             )
         return directory
-    try:
-        directory.path.mkdir(parents=True, exist_ok=True)
-        probe = directory.path / f".writable-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise ConfigError(
-            "output_dir", f"{config.output_dir} can not be written ({error.strerror})", "choose another"
-        ) from error
+    nearest = next(folder for folder in directory.path.absolute().parents if folder.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        what = f"{config.output_dir} can not be written ({nearest} is no writable folder)"
+        raise ConfigError("output_dir", what, "choose another")
     return directory
 
 
 def write_config(directory: RunDirectory, config: RunConfig) -> None:
-    """Write the resolved configuration, unless it stands there already."""
-    if not directory.config.exists():
+    """Write the resolved configuration, unless it stands there already. Raises ConfigError."""
+    if directory.config.exists():
+        return
+    try:
+        directory.path.mkdir(parents=True, exist_ok=True)
         write_aside(directory.config, dump(config))
+    except OSError as error:
+        what = f"{directory.path} can not be written ({error.strerror})"
+        raise ConfigError("output_dir", what, "choose another") from error
 
 
 def write_aside(path: Path, text: str) -> None:

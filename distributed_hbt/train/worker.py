@@ -6,7 +6,10 @@ environment alone.
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+
+import torch
 
 from distributed_hbt.config.run import RunConfig
 from distributed_hbt.data.plan.batch_plan import BatchPlan
@@ -41,10 +44,31 @@ LogFrom = Callable[[int], Callable[[StepRecord], None]]
 """Given the number of steps done, what takes the records of the steps to come."""
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """Everything that a run needs of its data."""
+
+    texts: TextEncoder
+    store: Store
+    plan: BatchPlan
+
+
+def prepare(config: RunConfig) -> Prepared:
+    """Tokenizer, store and plan, built if they are not there yet. Raises DataError or ConfigError."""
+    folder = store_folder(config)
+    texts = TextEncoder(prepare_tokenizer(config, folder), config.model)
+    if config.model.architecture is not None:
+        with torch.device("meta"):  # no memory, no weights: only to see that a model can be made
+            build_encoder(config.model, config.seed, vocab_size=len(texts.tokenizer))
+    store = prepare_store(config, texts, folder)
+    return Prepared(texts, store, make_plan(config, store))
+
+
 def train(
     config: RunConfig,
     ranks: Ranks,
     directory: RunDirectory,
+    prepared: Prepared,
     *,
     log_from: LogFrom | None = None,
     tracking_run: str | None = None,
@@ -53,18 +77,15 @@ def train(
 
     `log_from` and `tracking_run` are rank 0's. Raises the project's errors.
     """
-    tokenizer = prepare_tokenizer(config, store_folder(config))
-    texts = TextEncoder(tokenizer, config.model)
-    store = prepare_store(config, texts, store_folder(config))
-    plan = make_plan(config, store)
+    texts, store, plan = prepared.texts, prepared.store, prepared.plan
     session = start_session(config, ranks)
-    encoder = _build_encoder(config, session, directory, len(tokenizer))
+    encoder = _build_encoder(config, session, directory, len(texts.tokenizer))
     manifest = EncoderManifest.from_config(
         config.model,
         embedding_dimension=encoder.dimension,
         base="../../../base" if _has_random_base(config) else None,
     )
-    saved = Saved(tokenizer, manifest, adapter=config.model.lora is not None)
+    saved = Saved(texts.tokenizer, manifest, adapter=config.model.lora is not None)
     engine = build_engine(session, ChunkedEncoder(encoder), config.train)
     trainer = Trainer(
         session,

@@ -27,7 +27,14 @@ from distributed_hbt.train.chunked import Chunk, ChunkedEncoder
 from distributed_hbt.train.engine import build_engine, start_session
 from distributed_hbt.train.loop import StepRecord, Trainer
 from distributed_hbt.train.weights import whole_weights
-from distributed_hbt.train.worker import build_batches, build_objective, make_plan, store_folder, train
+from distributed_hbt.train.worker import (
+    build_batches,
+    build_objective,
+    make_plan,
+    prepare,
+    store_folder,
+    train,
+)
 
 logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
 
@@ -150,7 +157,7 @@ def train_until(run_file: str, overrides: list[str], stop: int | None) -> list[t
             raise Stopped
 
     with contextlib.suppress(Stopped):
-        train(config, ranks_from_environment(), directory, log_from=lambda steps_done: log)
+        train(config, ranks_from_environment(), directory, prepare(config), log_from=lambda steps_done: log)
     return done
 
 

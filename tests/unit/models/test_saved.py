@@ -20,14 +20,13 @@ def embed(encoder, texts, sentences):
         return encoder(*texts.pad(texts.passages(sentences)))
 
 
-def train_a_little(encoder):
-    ids = torch.tensor([[5, 9, 13, 22, 3], [7, 44, 12, 8, 3]])
-    optimizer = torch.optim.SGD([p for p in encoder.parameters() if p.requires_grad], lr=0.5)
-    for _ in range(3):
-        optimizer.zero_grad()
-        embeddings = encoder(ids, torch.ones_like(ids))
-        (embeddings[0] @ embeddings[1]).backward()
-        optimizer.step()
+def moved(encoder):
+    """The encoder with every trainable weight moved, as if it had been trained."""
+    generator = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        for parameter in encoder.parameters():
+            if parameter.requires_grad:
+                parameter += 0.05 * torch.randn(parameter.shape, generator=generator).to(parameter.dtype)
     return encoder.eval()
 
 
@@ -42,7 +41,7 @@ def saved(model_of, tokenizer, sentences, tmp_path):
         if model.lora is not None:
             save_base(tmp_path / "run" / "base", encoder)
             base = "../../../base"
-        train_a_little(encoder)
+        moved(encoder)
         folder = tmp_path / "run" / "checkpoints" / "step-00000001" / "encoder"
         manifest = EncoderManifest.from_config(model, embedding_dimension=encoder.dimension, base=base)
         state = {name: p for name, p in encoder.state_dict().items() if base is None or ".lora_" in name}
@@ -84,6 +83,12 @@ def test_an_adapter_comes_back(family, attention, merged, saved, sentences, tmp_
     loaded = load_encoder(folder, merge_lora=merged)
     torch.testing.assert_close(embed(loaded.encoder, loaded.texts, sentences), live, rtol=0, atol=1e-6)
     assert any(".lora_" in name for name in loaded.encoder.state_dict()) is not merged
+    loaded.encoder.load_state_dict(
+        {n: torch.zeros_like(t) for n, t in loaded.encoder.state_dict().items() if ".lora_" in n},
+        strict=False,
+    )
+    without = embed(loaded.encoder, loaded.texts, sentences)
+    assert merged or (without - live).abs().max() > 1e-2
     base_names = load_file(tmp_path / "run" / "base" / "model.safetensors").keys()
     assert not any("lora" in name or "base_layer" in name for name in base_names)
     weights = load_file(folder / "adapter_model.safetensors")
@@ -92,13 +97,13 @@ def test_an_adapter_comes_back(family, attention, merged, saved, sentences, tmp_
 
 
 def test_an_adapter_of_some_layers_of_a_pretrained_base_comes_back(model_of, tokenizer, sentences, tmp_path):
-    """Layers that come back as all layers; a base that is looked for beside the adapter."""
+    """Layers that come back as all layers; a base that attends causally again, as its own file says."""
     base = tmp_path / "pretrained"
     build_encoder(model_of("qwen3"), 1, vocab_size=len(tokenizer)).backbone.save_pretrained(base)
     model = model_of("qwen3", lora={"rank": 2, "target_modules": ("q_proj",), "layers": (1, 2)}).model_copy(
-        update={"base": str(base), "architecture": None}
+        update={"base": str(base), "architecture": None, "attention": "bidirectional"}
     )
-    encoder = train_a_little(build_encoder(model, 1, vocab_size=len(tokenizer)))
+    encoder = moved(build_encoder(model, 1, vocab_size=len(tokenizer)))
     manifest = EncoderManifest.from_config(model, embedding_dimension=32)
     save_encoder(tmp_path / "encoder", encoder, tokenizer, manifest, encoder.state_dict())
     assert len(load_file(tmp_path / "encoder" / "adapter_model.safetensors")) == 2
