@@ -4,7 +4,7 @@ import glob
 import gzip
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -84,6 +84,14 @@ def raw_lines(path: Path) -> Iterator[tuple[int, bytes]]:
         raise _damaged(f"{path}:{number + 1}", error) from error
     except OSError as error:
         raise DataError(str(path), f"can not be read ({error.strerror})", "check the file") from error
+
+
+def filled_lines(paths: Iterable[Path]) -> Iterator[tuple[str, bytes]]:
+    """(file:line, line) of the lines of all files that are not blank, undecoded."""
+    for path in paths:
+        for number, line in raw_lines(path):
+            if line.strip():
+                yield f"{path}:{number}", line
 
 
 def whole_text(path: Path) -> str:

@@ -1,7 +1,7 @@
 """Token lists -> embeddings, in batches cut by a budget of padded tokens."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from distributed_hbt.errors import ConfigError
@@ -39,15 +39,20 @@ def encode(
     import numpy as np
     import torch
 
+    from distributed_hbt.data.chunks import cut
+
     places: dict[tuple[int, ...], int] = {}
     row_of_N = [places.setdefault(tuple(tokens), len(places)) for tokens in token_lists]
     distinct = [list(tokens) for tokens in places]
+    lengths = np.array([len(tokens) for tokens in distinct], dtype=np.int64)
     chunks: list[tuple[list[int], Any]] = []
     was_training = encoder.training
     encoder.eval()
     done = 0
     with torch.no_grad():
-        for rows in batches_by_tokens([len(tokens) for tokens in distinct], max_tokens_per_batch):
+        # The longest first, so that a budget which does not fit the memory fails at once.
+        for positions in cut(lengths, max_tokens_per_batch):
+            rows = positions.tolist()
             input_ids_BL, attention_mask_BL = texts.pad([distinct[row] for row in rows])
             embedding_BD = encoder(input_ids_BL.to(device), attention_mask_BL.to(device)).float()
             if dimension is not None:
@@ -62,19 +67,6 @@ def encode(
     for rows, embedding in chunks:
         distinct_ND[rows] = embedding
     return distinct_ND[row_of_N]
-
-
-def batches_by_tokens(lengths: Sequence[int], max_tokens: int) -> Iterator[list[int]]:
-    """Positions in batches of at most `max_tokens` padded tokens (or one text), longest texts first.
-
-    The longest first, so that a budget which does not fit the memory fails at once.
-    """
-    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
-    start = 0
-    while start < len(order):
-        size = max(1, max_tokens // max(1, lengths[order[start]]))
-        yield order[start : start + size]
-        start += size
 
 
 def _prefix(embedding_BD: "torch.Tensor", dimension: int, normalize: bool) -> "torch.Tensor":

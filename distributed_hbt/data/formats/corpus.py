@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from distributed_hbt.data.example import BadRow, Passage
-from distributed_hbt.data.files import raw_lines
+from distributed_hbt.data.files import filled_lines
 from distributed_hbt.data.formats import fields
 from distributed_hbt.data.formats.fields import RowFault
 from distributed_hbt.data.formats.records import Record, records
@@ -30,17 +30,13 @@ def corpus_entries(
 
 def table_entries(paths: Iterable[Path]) -> Iterator[Entry | BadRow]:
     """Lines `id<TAB>text`."""
-    for path in paths:
-        for number, line in raw_lines(path):
-            if not line.strip():
-                continue
-            where = f"{path}:{number}"
-            try:
-                identifier, text = split_line(line, 2)
-            except RowFault as fault:
-                yield BadRow(where, str(fault))
-            else:
-                yield Entry(identifier, "", text, where)
+    for where, line in filled_lines(paths):
+        try:
+            identifier, text = split_line(line, 2)
+        except RowFault as fault:
+            yield BadRow(where, str(fault))
+        else:
+            yield Entry(identifier, "", text, where)
 
 
 def split_line(line: bytes, columns: int) -> list[str]:

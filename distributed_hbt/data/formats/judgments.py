@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from distributed_hbt.data.example import BadRow, Example
-from distributed_hbt.data.files import raw_lines
+from distributed_hbt.data.files import filled_lines
 from distributed_hbt.data.formats import fields
 from distributed_hbt.data.formats.corpus import passage
 from distributed_hbt.data.formats.fields import RowFault
@@ -56,20 +56,16 @@ def read_judgments(
     paths: Iterable[Path], parse: Callable[[str], JudgmentLine | None], into: dict[str, Judged]
 ) -> Iterator[BadRow]:
     """Adds every judgment line to `into`, by query id; `parse` gives None for a header."""
-    for path in paths:
-        for number, line in raw_lines(path):
-            if not line.strip():
-                continue
-            where = f"{path}:{number}"
-            try:
-                parsed = parse(line.decode())
-            except UnicodeDecodeError:
-                yield BadRow(where, "is not valid UTF-8")
-            except RowFault as fault:
-                yield BadRow(where, str(fault))
-            else:
-                if parsed is not None:
-                    _add(into, parsed, where)
+    for where, line in filled_lines(paths):
+        try:
+            parsed = parse(line.decode())
+        except UnicodeDecodeError:
+            yield BadRow(where, "is not valid UTF-8")
+        except RowFault as fault:
+            yield BadRow(where, str(fault))
+        else:
+            if parsed is not None:
+                _add(into, parsed, where)
 
 
 def relevance(text: str) -> int:

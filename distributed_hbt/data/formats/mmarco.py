@@ -6,7 +6,7 @@ from pathlib import Path
 from distributed_hbt.config.data import MmarcoSource
 from distributed_hbt.data import files
 from distributed_hbt.data.example import BadRow, Example
-from distributed_hbt.data.files import raw_lines
+from distributed_hbt.data.files import filled_lines
 from distributed_hbt.data.formats import fields
 from distributed_hbt.data.formats.corpus import passage, split_line, table_entries
 from distributed_hbt.data.formats.fields import RowFault
@@ -77,12 +77,8 @@ def _merged(paths: list[Path]) -> Iterator[_Merged | BadRow]:
 
 
 def _triples(paths: list[Path]) -> Iterator[tuple[str, list[str] | BadRow]]:
-    for path in paths:
-        for number, line in raw_lines(path):
-            if not line.strip():
-                continue
-            where = f"{path}:{number}"
-            try:
-                yield where, [part.strip() for part in split_line(line, 3)]
-            except RowFault as fault:
-                yield where, BadRow(where, str(fault))
+    for where, line in filled_lines(paths):
+        try:
+            yield where, [part.strip() for part in split_line(line, 3)]
+        except RowFault as fault:
+            yield where, BadRow(where, str(fault))

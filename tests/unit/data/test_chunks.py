@@ -37,3 +37,10 @@ def test_sorting_by_length_saves_padding() -> None:
     lengths = np.array([50, 1, 50, 1, 50, 1])
     assert padded_tokens(cut(lengths, 150), lengths) == 153
     assert padded_tokens([np.array([0, 1, 2]), np.array([3, 4, 5])], lengths) == 300
+
+
+def test_longest_come_first_and_ties_keep_their_order() -> None:
+    """An order that depends on the sort's whims, so that two machines cut other chunks."""
+    lengths = np.array([2, 1, 4, 1, 3, 1])
+    assert [chunk.tolist() for chunk in cut(lengths, 4)] == [[2], [4], [0, 1], [3, 5]]
+    assert [chunk.tolist() for chunk in cut(lengths, 12)] == [[2, 4, 0], [1, 3, 5]]

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from distributed_hbt.errors import ConfigError
-from distributed_hbt.evaluation.encode import batches_by_tokens, encode
+from distributed_hbt.evaluation.encode import encode
 
 
 class CountingPad:
@@ -48,12 +48,6 @@ def test_any_budget_gives_the_same_embeddings_within_it(budget: int) -> None:
     found = encode(SumAndCount(), texts, TEXTS, max_tokens_per_batch=budget)
     assert found[:, 0].tolist() == [3, 7, 10, 9, 15, 7]
     assert all(rows == 1 or rows * length <= budget for rows, length in texts.shapes)
-
-
-def test_batches_are_filled_and_the_longest_come_first() -> None:
-    """Catches one text a batch, and memory that runs out only at the end."""
-    assert list(batches_by_tokens([2, 1, 4, 1, 3, 1], 4)) == [[2], [4], [0, 1], [3, 5]]
-    assert list(batches_by_tokens([2, 1, 4, 1, 3, 1], 12)) == [[2, 4, 0], [1, 3, 5]]
 
 
 def test_equal_texts_are_encoded_once() -> None:
