@@ -1,0 +1,84 @@
+"""Every command in the README and the docs is one that works."""
+
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from distributed_hbt.cli import parse
+from distributed_hbt.config.load import load_run
+from tests.distributed.run_for_tests import ROOT
+
+PAGES = [
+    *sorted(ROOT.glob("*.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+    ROOT / "launchers/README.md",
+    ROOT / "ds_configs/README.md",
+]
+NEEDS_NETWORK = ("git clone",)
+ELSEWHERE_RUN = (". .venv/bin/activate", ".venv/bin/pytest tests/unit/losses", "mlflow ui ")
+
+
+def commands() -> Iterator[tuple[str, str]]:
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        blocks = re.findall(r"```sh\n(.*?)```", text, flags=re.S)
+        lines = [line for block in blocks for line in block.splitlines() if line.strip()]
+        lines += re.findall(r"`((?:make|hbt|accelerate|torchrun) [^`]*)`", text)
+        for line in lines:
+            if not line.endswith("..."):
+                yield page.name, line
+
+
+COMMANDS = sorted(set(commands()))
+
+
+def check_hbt(words: list[str]) -> None:
+    """The command line parses, and its run file loads with its overrides."""
+    options = parse(words)
+    if "run_file" in options:
+        load_run(ROOT / options.run_file, options.overrides)
+
+
+@pytest.mark.parametrize(("page", "command"), COMMANDS, ids=[c for _, c in COMMANDS])
+def test_documented_command_is_valid(page: str, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page that names an option, a target or a file that is gone. (The commands themselves are run by
+    the other tests of this folder; those that need a network are only named here.)"""
+    monkeypatch.chdir(ROOT)
+    words = shlex.split(command)
+    if command.startswith((*NEEDS_NETWORK, *ELSEWHERE_RUN)):
+        return
+    if words[0] == "make":
+        subprocess.run(["make", "--dry-run", *words[1:]], cwd=ROOT, check=True, capture_output=True)
+    elif words[0] == "hbt":
+        check_hbt(words[1:])
+    elif words[0] in ("accelerate", "torchrun"):
+        if "--config_file" in words:
+            assert (ROOT / words[words.index("--config_file") + 1]).is_file()
+        module = words.index("distributed_hbt.train")
+        check_hbt(["train", *words[module + 1 :]])
+    else:
+        pytest.fail(f"{page}: nothing says how {command!r} is checked")
+
+
+def test_pages_link_to_what_exists() -> None:
+    """A link into the tree that leads nowhere."""
+    for page in PAGES:
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name} -> {target}"
+
+
+def test_no_registry_or_machine_is_named() -> None:
+    """A path of somebody's machine, or a package registry's host, in what is published."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True)
+    found = [
+        name
+        for name in listed.stdout.splitlines()
+        if (ROOT / name).is_file()
+        and re.search(rb"/root/|/work/|index-url|pypi\.org", (ROOT / name).read_bytes())
+        and Path(name) != Path(__file__).relative_to(ROOT)
+    ]
+    assert found == []
