@@ -23,7 +23,8 @@ class RankBatch:
     `sequences` are token lists: the rank's queries, then their positives, then their hard negatives.
     `chunks` are positions in `sequences`. Counts are per rank, known to every rank. `passages` relates
     the rank's queries to all ranks' passages (rank by rank: positives, then hard negatives); `queries`
-    relates its positives to all ranks' queries. Token counts are of the whole global batch.
+    relates its positives to all ranks' queries, where the loss is symmetric. Token counts are of the whole
+    global batch.
     """
 
     step: int
@@ -34,7 +35,7 @@ class RankBatch:
     query_counts: tuple[int, ...]
     passage_counts: tuple[int, ...]
     passages: Columns
-    queries: Columns
+    queries: Columns | None
     real_tokens: int
     padded_tokens: int
     query_entries: NDArray[np.int64]
@@ -62,6 +63,7 @@ class RankBatches:
         num_hard_negatives: int,
         max_tokens_per_chunk: int,
         hard_negatives_only: bool,
+        symmetric: bool,
     ) -> None:
         self._store = store
         self._plan = plan
@@ -71,6 +73,7 @@ class RankBatches:
         self._num_hard_negatives = num_hard_negatives
         self._max_tokens_per_chunk = max_tokens_per_chunk
         self._hard_negatives_only = hard_negatives_only
+        self._symmetric = symmetric
 
     def batch(self, step: int) -> RankBatch:
         """This rank's share of step `step`, counted from 0."""
@@ -89,7 +92,7 @@ class RankBatches:
             query_counts=tuple(len(share) for share in shares),
             passage_counts=tuple(len(_passages(share)) for share in shares),
             passages=self._passage_columns(shares),
-            queries=self._query_columns(shares),
+            queries=self._query_columns(shares) if self._symmetric else None,
             real_tokens=int(sum(lengths.sum() for lengths in lengths_by_rank)),
             padded_tokens=sum(map(padded_tokens, chunks_by_rank, lengths_by_rank)),
             query_entries=np.array([row.query for row in local]),
@@ -130,10 +133,11 @@ class RankBatches:
         passage_N = np.concatenate([_passages(share) for share in shares])
         before = sum(len(_passages(share)) for share in shares[: self._rank])
         local = shares[self._rank]
+        places = _Places(passage_N)
         pairs = [
             (i, column)
             for i, row in enumerate(local)
-            for column in _columns_of(passage_N, self._store.group_positives(row.group))
+            for column in places.of(self._store.group_positives(row.group))
             if column != before + i
         ]
         is_negative = [np.arange(len(_passages(share))) >= len(share) for share in shares]
@@ -147,11 +151,11 @@ class RankBatches:
         """A positive of this rank is no negative for a query of any rank that it is known to answer."""
         before = sum(len(share) for share in shares[: self._rank])
         local = shares[self._rank]
-        positive_B = np.array([row.positive for row in local])
+        places = _Places(np.array([row.positive for row in local]))
         pairs = [
             (i, column)
             for column, row in enumerate(row for share in shares for row in share)
-            for i in _columns_of(positive_B, self._store.group_positives(row.group))
+            for i in places.of(self._store.group_positives(row.group))
             if column != before + i
         ]
         return Columns(target_B=torch.arange(len(local)) + before, excluded_2E=_pairs(pairs))
@@ -168,8 +172,19 @@ def _passages(share: Sequence[_Row]) -> NDArray[np.int64]:
     return np.concatenate([positives, *(row.negatives for row in share)])
 
 
-def _columns_of(passage_N: NDArray[np.int64], known: NDArray[np.int64]) -> list[int]:
-    return np.flatnonzero(np.isin(passage_N, known)).tolist()
+class _Places:
+    """Where passages stand in a list of passages; sorted once, since a large batch asks for every row."""
+
+    def __init__(self, passage_N: NDArray[np.int64]) -> None:
+        self._order_N = np.argsort(passage_N, kind="stable")
+        self._sorted_N = passage_N[self._order_N]
+
+    def of(self, passages: NDArray[np.int64]) -> list[int]:
+        """Every place at which one of `passages` stands, each once."""
+        wanted = np.unique(passages)
+        first = np.searchsorted(self._sorted_N, wanted, side="left").tolist()
+        last = np.searchsorted(self._sorted_N, wanted, side="right").tolist()
+        return [int(p) for a, b in zip(first, last, strict=True) for p in self._order_N[a:b]]
 
 
 def _pairs(pairs: Sequence[tuple[int, int]]) -> torch.Tensor:

@@ -27,7 +27,7 @@ def run_content(strategy: str, out: Path, sample: SampleFiles) -> dict[str, Any]
                 "num_key_value_heads": 2,
                 "head_dim": 32,
             },
-            "tokenizer": {"train": {"vocab_size": 6000}},
+            "tokenizer": {"train": {"vocab_size": 4000}},
             "dtype": "float32",
             "max_query_length": 48,
             "max_passage_length": 48,
@@ -35,12 +35,12 @@ def run_content(strategy: str, out: Path, sample: SampleFiles) -> dict[str, Any]
         "data": {"sources": [{"format": "hbt_jsonl", "path": str(sample.train)}]},
         "sampling": {"strategy": strategy, "alpha": 0.5},
         "train": {
-            "max_steps": 300,
+            "max_steps": 400,
             "global_batch_size": 64,
             "learning_rate": 1e-3,
             "warmup_steps": 30,
             "temperature": 0.05,
-            "checkpoint_every": 300,
+            "checkpoint_every": 400,
             "deepspeed": str(out / "zero2.json"),
         },
         "evaluation": {

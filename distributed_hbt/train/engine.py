@@ -111,7 +111,7 @@ def _avoid_op_builds() -> None:
 
 
 def _assert_as_asked(session: Session, device: str) -> None:
-    """Accelerate falls back without a word in several ways (docs: traps of the stack)."""
+    """Accelerate falls back without a word in several ways (on a CPU every rank believes itself alone)."""
     from accelerate.utils import DistributedType
 
     accelerator = session.accelerator

@@ -73,9 +73,9 @@ def rank_loss(embedding_SD: Tensor, batch: RankBatch, objective: Objective) -> T
         query_MD=gather(query_BD, batch.query_counts) if objective.symmetric else None,
     )
     device = embedding_SD.device
-    return contrastive_loss(
-        embeddings, _on(batch.passages, device), _on(batch.queries, device), objective
-    ) + _surplus_times_zero(embedding_SD, batch)
+    queries = None if batch.queries is None else _on(batch.queries, device)
+    loss = contrastive_loss(embeddings, _on(batch.passages, device), queries, objective)
+    return loss + _surplus_times_zero(embedding_SD, batch)
 
 
 def _in_order(embedding_SD: Tensor, batch: RankBatch) -> tuple[Tensor, Tensor]:

@@ -141,6 +141,7 @@ def build_batches(config: RunConfig, ranks: Ranks, store: Store, plan: BatchPlan
         num_hard_negatives=config.data.num_hard_negatives,
         max_tokens_per_chunk=config.train.max_tokens_per_chunk,
         hard_negatives_only=config.train.loss == "printed",
+        symmetric=config.train.symmetric,
     )
 
 

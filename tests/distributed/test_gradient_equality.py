@@ -44,6 +44,33 @@ def test_gradient_equals_one_process(
         assert relative_error(found, expected) <= TOLERANCE
 
 
+@pytest.mark.parametrize("stage", [2, 3])
+@pytest.mark.parametrize("lora", [(), (LORA,)], ids=["full", "lora"])
+def test_activation_checkpointing_changes_no_gradient(
+    pools: dict[int, RankPool], run_file: Path, stage: int, lora: tuple[str, ...]
+) -> None:
+    """Layers that are recomputed from inputs without a gradient, so that nothing reaches the adapters."""
+    options = overrides(stage, "train.activation_checkpointing=true", *lora)
+    losses, norms, _ = reference_training(run_file, *lora)
+    for found_losses, found_norms, _ in pools[2].run("losses_and_weights", str(run_file), options, 10):
+        assert found_losses == pytest.approx(losses, abs=TOLERANCE)
+        assert found_norms == pytest.approx(norms, rel=1e-3)
+
+
+@pytest.mark.parametrize("stage", [0, 1, 2, 3])
+def test_bfloat16_gradient_is_near_the_exact_one(
+    pools: dict[int, RankPool], run_file: Path, stage: int
+) -> None:
+    """Gradients summed or scaled wrongly in the mixed-precision path, which rounding must not hide: two
+    processes in bfloat16 differ by about 1e-2, a wrong factor by 0.5 or more."""
+    (found, _) = pools[2].run(
+        "losses_and_weights", str(run_file), overrides(stage, "model.dtype=bfloat16"), 2
+    )
+    losses, norms, _ = reference_training(run_file)
+    assert found[0] == pytest.approx(losses[:2], rel=2e-2)
+    assert found[1] == pytest.approx(norms[:2], rel=5e-2)
+
+
 @pytest.mark.parametrize("option", ["train.symmetric=true", "train.loss=printed", "sampling.strategy=x_y"])
 def test_gradient_equals_one_process_for_other_losses(
     pools: dict[int, RankPool], run_file: Path, option: str

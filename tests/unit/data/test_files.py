@@ -180,7 +180,7 @@ def run_expand(path: str, **environment: str) -> list[str]:
     )
     done = subprocess.run(
         [sys.executable, "-c", code, path],
-        env={**os.environ, **environment},
+        env={**os.environ, "HF_HUB_OFFLINE": "0", **environment},
         capture_output=True,
         text=True,
         check=True,

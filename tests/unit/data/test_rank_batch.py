@@ -1,0 +1,95 @@
+"""What a rank gets of a global batch, on a real store."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from distributed_hbt.config.load import load_run
+from distributed_hbt.data.rank_batch import RankBatch, RankBatches
+from distributed_hbt.distributed.process_group import Ranks
+from distributed_hbt.train.worker import Prepared, build_batches, prepare
+from tests.distributed.run_for_tests import write_run
+
+
+@pytest.fixture(scope="module")
+def run_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_run(tmp_path_factory.mktemp("rank_batch"))
+
+
+def batches(run_file: Path, prepared: Prepared, rank: int, world_size: int, *options: str) -> RankBatches:
+    config = load_run(run_file, options)
+    return build_batches(config, Ranks(rank, world_size, rank), prepared.store, prepared.plan)
+
+
+@pytest.fixture(scope="module")
+def prepared(run_file: Path) -> Prepared:
+    return prepare(load_run(run_file))
+
+
+def texts_of(prepared: Prepared, batch: RankBatch) -> list[str]:
+    return [prepared.texts.tokenizer.decode(tokens.tolist()) for tokens in batch.sequences]
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 4, 8])
+def test_ranks_share_the_global_batch_whatever_their_number(
+    run_file: Path, prepared: Prepared, world_size: int
+) -> None:
+    """Rows that two ranks have, or none; token counts that depend on who counts."""
+    whole = batches(run_file, prepared, 0, 1).batch(3)
+    parts = [batches(run_file, prepared, rank, world_size).batch(3) for rank in range(world_size)]
+    rows = sorted(int(entry) for part in parts for entry in part.query_entries)
+    assert rows == sorted(whole.query_entries.tolist())
+    assert sorted(t for part in parts for t in texts_of(prepared, part)) == sorted(texts_of(prepared, whole))
+    assert {(part.real_tokens, part.padded_tokens) for part in parts} == {
+        (whole.real_tokens, parts[0].padded_tokens)
+    }
+    assert {part.passage_counts for part in parts} == {parts[0].passage_counts}
+    assert {len(part.chunks) for part in parts} == {len(parts[0].chunks)}
+
+
+def test_columns_point_at_the_row_s_own_positive_and_mask_its_other_known_ones(
+    run_file: Path, prepared: Prepared
+) -> None:
+    """Targets shifted by the passages of the ranks before; a paragraph that two questions share, or its
+    translation, pushed away by both."""
+    parts = [batches(run_file, prepared, rank, 2).batch(5) for rank in range(2)]
+    columns = [t for part in parts for t in texts_of(prepared, part)[len(part.query_entries) :]]
+    masked = 0
+    for part in parts:
+        excluded = {tuple(pair) for pair in part.passages.excluded_2E.T.tolist()}
+        for i, entry in enumerate(part.query_entries):
+            group = int(prepared.store.index.query_group[entry])
+            known = {
+                prepared.texts.tokenizer.decode(prepared.store.passage_tokens(int(p)).tolist())
+                for p in prepared.store.group_positives(group)
+            }
+            target = int(part.passages.target_B[i])
+            assert columns[target] == texts_of(prepared, part)[len(part.query_entries) + i]
+            assert columns[target] in known
+            expected = {(i, j) for j, text in enumerate(columns) if text in known and j != target}
+            assert {pair for pair in excluded if pair[0] == i} == expected
+            masked += len(expected)
+    assert masked > 0
+
+
+def test_hard_negatives_are_drawn_anew_and_never_known_positives(run_file: Path, prepared: Prepared) -> None:
+    """More hard negatives than asked for; the same ones at every visit."""
+    drawn = set()
+    for step in range(40):
+        batch = batches(run_file, prepared, 0, 1, "data.num_hard_negatives=1").batch(step)
+        rows = len(batch.query_entries)
+        assert len(batch.sequences) == 3 * rows
+        for i, entry in enumerate(batch.query_entries):
+            drawn.add((int(entry), tuple(batch.sequences[2 * rows + i].tolist())))
+    per_query = np.unique([entry for entry, _ in drawn], return_counts=True)[1]
+    assert per_query.max() > 1
+
+
+def test_batch_is_a_function_of_the_step(run_file: Path, prepared: Prepared) -> None:
+    """A batch that depends on which batches were asked for before."""
+    straight = [batches(run_file, prepared, 0, 2).batch(step) for step in (0, 1, 2)]
+    back = batches(run_file, prepared, 0, 2)
+    for batch in reversed(straight):
+        again = back.batch(batch.step)
+        assert texts_of(prepared, again) == texts_of(prepared, batch)
