@@ -17,6 +17,7 @@ def train_here(run_file: Path, num_ranks: int) -> None:
         *("-m", "distributed_hbt.train", str(run_file)),
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"}
-    done = subprocess.run(command, env=environment, stdout=sys.stderr, check=False)
+    stderr = 2  # stdout is for results
+    done = subprocess.run(command, env=environment, stdout=stderr, check=False)
     if done.returncode:
         raise WorkerFailed(str(run_file), "the training ended with an error", "see its messages above")

@@ -276,6 +276,18 @@ def test_data_check_shows_bad_rows_and_fails(folder: Path, capsys: pytest.Captur
     assert main(["data", "check", str(folder / "run.yaml"), "data.max_bad_share=0.1"]) == 0
 
 
+def test_allowed_bad_rows_are_left_out_and_shown(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Rows that are dropped without a word."""
+    from distributed_hbt.config.load import load_run
+    from distributed_hbt.train.worker import prepare
+
+    with_fields(query="")(folder)
+    prepared = prepare(load_run(folder / "run.yaml", ["data.max_bad_share=0.1"]))
+    assert prepared.store.index.num_queries == 120
+    assert "left out 1 of 121 rows" in caplog.text
+    assert "train.jsonl:7" in caplog.text
+
+
 @pytest.fixture(scope="module")
 def trained(programs: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a run that is half done: step 2 of 4 has a checkpoint."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from distributed_hbt.data.store.building import build_store
 from distributed_hbt.data.store.reading import Store, open_store
 from distributed_hbt.errors import DataError
 from distributed_hbt.models.text import TextEncoder
+
+_log = logging.getLogger(__name__)
 
 FORMAT = 1
 """Raised whenever a reader or the store's layout changes what a store of the same sources holds."""
@@ -35,7 +38,11 @@ def prepare_store(config: RunConfig, texts: TextEncoder, folder: Path) -> Store:
 
     build_once(folder / fingerprint, build)
     store = open_store(folder / fingerprint)
-    store.check_bad_share(config.data.max_bad_share)
+    bad_rows = store.bad_rows
+    bad_rows.verdict(config.data.max_bad_share)
+    if bad_rows.bad:
+        shown = "; ".join(f"{row.where} {row.reason}" for row in bad_rows.first)
+        _log.warning("left out %d of %d rows: %s", bad_rows.bad, bad_rows.rows, shown)
     return store
 
 

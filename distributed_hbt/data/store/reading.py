@@ -108,13 +108,14 @@ class Store:
         """The passage's id in the first row that has it."""
         return str(self._passages[passage]["docid"])
 
-    def check_bad_share(self, max_bad_share: float) -> None:
-        """Raises DataError where the data held a greater share of unusable rows, as the build does."""
+    @property
+    def bad_rows(self) -> BadRows:
+        """How many rows could not be used, and the first of them."""
         bad_rows = self._content["bad_rows"]
         report = BadRows()
         report.good, report.bad = bad_rows["good"], bad_rows["bad"]
         report.first = [BadRow(row["where"], row["reason"]) for row in bad_rows["first"]]
-        report.verdict(max_bad_share)
+        return report
 
     @cached_property
     def _queries(self) -> Any:
