@@ -143,18 +143,21 @@ def test_mlflow_holds_the_run(whole_run: Path) -> None:
     assert [file.path for file in client.list_artifacts(about["run_id"])] == ["config.yaml"]
 
 
+@pytest.mark.parametrize("stage", [0, 1, 2, 3])
 def test_shipped_run_trains_on_real_data_and_is_evaluated(
-    programs: Any, shared_data: Path, tmp_path: Path
+    programs: Any, shared_data: Path, tmp_path_factory: pytest.TempPathFactory, stage: int
 ) -> None:
-    """The README's own command, with fewer steps and languages."""
+    """The README's own command, with fewer steps and languages. The stages share one store."""
+    folder = tmp_path_factory.getbasetemp() / "xquad"
     overrides = [
-        *(f"output_dir={tmp_path}", f"data.root={shared_data}"),
+        *(f"output_dir={folder}", f"name=stage{stage}", f"data.root={shared_data}"),
         *("train.max_steps=2", "train.warmup_steps=1", "evaluation.benchmarks.0.languages=[en, zh]"),
     ]
-    done = programs.run(*programs.accelerate("cpu_zero2", XQUAD, *overrides))
+    done = programs.run(*programs.accelerate(f"cpu_zero{stage}", XQUAD, *overrides))
     assert done.returncode == 0, done.stderr
-    summary = json.loads(
-        (tmp_path / "xquad_r_tiny/evaluation/step-00000002/xquad_r/summary.json").read_text()
-    )
+    directory = folder / f"stage{stage}"
+    state = json.loads((directory / "checkpoints/step-00000002/state.json").read_text())
+    assert (state["world_size"], state["zero_stage"]) == (2, stage)
+    summary = json.loads((directory / "evaluation/step-00000002/xquad_r/summary.json").read_text())
     assert summary["aggregates"].keys() == {"mono", "cross", "multi", "pool", "rank_distance"}
     assert summary["tasks"]["multi/en"]["num_queries"] == 220
