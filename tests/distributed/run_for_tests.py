@@ -77,3 +77,10 @@ def write_run(folder: Path, groups: int = 40, **sections: dict[str, object]) -> 
     file = folder / "run.yaml"
     file.write_text(yaml.safe_dump(run), encoding="utf-8")
     return file
+
+
+def zero_overrides(stage: int, *more: str) -> list[str]:
+    """Overrides for a ZeRO stage. Stage 3 partitions the smallest parameter too: by default DeepSpeed keeps
+    those below 100,000 elements whole, which all of a tiny model's are, and then shows nothing."""
+    file = ROOT / ("tests/distributed/zero3_small_too.json" if stage == 3 else f"ds_configs/zero{stage}.json")
+    return [f"train.deepspeed={file}", *more]

@@ -9,14 +9,10 @@ import pytest
 
 from tests.distributed.ranks import RankPool
 from tests.distributed.reference import Reference, relative_error
+from tests.distributed.run_for_tests import zero_overrides as overrides
 
-ROOT = Path(__file__).resolve().parents[2]
 LORA = "model.lora={rank: 4, alpha: 8}"
 TOLERANCE = 1e-5
-
-
-def overrides(stage: int, *more: str) -> list[str]:
-    return [f"train.deepspeed={ROOT}/ds_configs/zero{stage}.json", *more]
 
 
 @cache

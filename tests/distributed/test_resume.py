@@ -6,13 +6,9 @@ import numpy as np
 import pytest
 
 from tests.distributed.ranks import RankPool
+from tests.distributed.run_for_tests import zero_overrides as overrides
 
-ROOT = Path(__file__).resolve().parents[2]
 LORA = "model.lora={rank: 4, alpha: 8, dropout: 0.1}"
-
-
-def overrides(stage: int, *more: str) -> list[str]:
-    return [f"train.deepspeed={ROOT}/ds_configs/zero{stage}.json", *more]
 
 
 CASES: list[tuple[int, tuple[str, ...]]] = [
