@@ -40,6 +40,7 @@ def run_content(strategy: str, out: Path, sample: SampleFiles) -> dict[str, Any]
             "learning_rate": 1e-3,
             "warmup_steps": 30,
             "temperature": 0.05,
+            "max_tokens_per_chunk": 1024,
             "checkpoint_every": 400,
             "deepspeed": str(out / "zero2.json"),
         },

@@ -161,3 +161,27 @@ def test_shipped_run_trains_on_real_data_and_is_evaluated(
     summary = json.loads((directory / "evaluation/step-00000002/xquad_r/summary.json").read_text())
     assert summary["aggregates"].keys() == {"mono", "cross", "multi", "pool", "rank_distance"}
     assert summary["tasks"]["multi/en"]["num_queries"] == 220
+    assert_tracked(directory, summary)
+
+
+def assert_tracked(directory: Path, summary: dict[str, Any]) -> None:
+    """The measures, files and tags of an evaluated run stand in MLflow."""
+    import mlflow
+
+    about = json.loads((directory / "mlflow.json").read_text())
+    client = mlflow.MlflowClient(about["tracking_uri"])
+    run = client.get_run(about["run_id"])
+    assert run.data.metrics["xquad_r/cross/R_at_1"] == summary["aggregates"]["cross"]["R@1"]
+    assert run.data.metrics["xquad_r/mono/en/AP"] == summary["tasks"]["mono/en"]["measures"]["AP"]
+    assert run.data.params["sampling.strategy"] == "hybrid"
+    assert {
+        "strategy",
+        "model_family",
+        "world_size",
+        "version.torch",
+        "version.deepspeed",
+    } <= run.data.tags.keys()
+    folder = "evaluation/step-00000002/xquad_r"
+    assert [file.path for file in client.list_artifacts(about["run_id"], folder)] == [
+        f"{folder}/summary.json"
+    ]
