@@ -183,6 +183,7 @@ class DataConfig(Section):
     root: RunPath | None = None
     """Folder that relative paths of sources start from."""
     sources: tuple[Source, ...] = Field(min_length=1)
+    """One entry a source; see below for each format."""
     max_bad_share: float = Field(default=0.0, ge=0, le=1)
     """Share of rows that may be unusable before the data is refused."""
     num_hard_negatives: int = Field(default=0, ge=0)

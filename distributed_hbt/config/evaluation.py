@@ -14,9 +14,11 @@ class LareqaBenchmarkBase(Section):
     """Answer-sentence retrieval in LAReQA's files, `<root>/<language>.json[.gz]` (arXiv 2004.05484)."""
 
     root: DataPath
+    """Folder of the language files."""
     article_range: tuple[int, int] | None = None
     """Half-open slice of article positions, for questions and candidates; null for all."""
     candidate: Literal["sentence", "sentence_with_context"] = "sentence"
+    """What is retrieved: the sentence, or the sentence followed by its paragraph."""
 
     @model_validator(mode="after")
     def _is_a_range(self) -> Self:
@@ -67,6 +69,7 @@ class EvaluationConfig(Section):
     depth: int = Field(default=1000, ge=1)
     """Documents a query keeps in the run file, beside every relevant one."""
     benchmarks: tuple[Benchmark, ...] = ()
+    """What to measure on; empty for no evaluation."""
     dimension: int | None = Field(default=None, ge=1)
     """Evaluate with this prefix of the embedding (Matryoshka); null for all of it."""
     max_tokens_per_batch: int = Field(default=16384, ge=1)

@@ -13,6 +13,7 @@ class TrainTokenizer(Section):
     """Train a byte-level BPE tokenizer on the training texts."""
 
     vocab_size: int = Field(default=8000, ge=300)
+    """Tokens, special ones included."""
 
 
 class TokenizerConfig(Section):
@@ -25,9 +26,13 @@ class LoraConfig(Section):
     """Low-rank adapters; the base model's weights stay frozen."""
 
     rank: int = Field(default=16, ge=1)
+    """Rank of the update."""
     alpha: float = Field(default=32.0, gt=0)
+    """The update is scaled by alpha / rank."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Dropout before the adapter's first matrix."""
     target_modules: str | tuple[str, ...] = "all-linear"
+    """`all-linear`, or names of modules."""
     layers: tuple[int, int] | None = None
     """Half-open range of layers that get adapters, [first, stop]; null for all."""
 
@@ -50,10 +55,15 @@ class ModelConfig(Section):
     tokenizer: RunPath | TokenizerConfig | None = None
     """Hub id, folder, or {train: {vocab_size: n}}; default: the base's."""
     dtype: Literal["float32", "bfloat16"] = "bfloat16"
+    """Of the weights while training; bfloat16 keeps float32 master weights."""
     pooling: Literal["last_token", "mean", "cls"] = "last_token"
+    """Which hidden state becomes the embedding."""
     attention: Literal["causal", "bidirectional"] = "causal"
+    """causal: a token sees those before it; bidirectional: all."""
     attention_implementation: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
+    """The backbone's attention kernel."""
     padding_side: Literal["left", "right"] = "right"
+    """Where shorter texts are filled up."""
     append_eos: bool = True
     """End every text with the tokenizer's EOS, also when it was truncated."""
     normalize: bool = True
@@ -61,13 +71,17 @@ class ModelConfig(Section):
     matryoshka_dimensions: tuple[int, ...] = ()
     """Prefix lengths of the embedding that are trained too (the full length always is)."""
     query_prompt: str = "Query: "
+    """Stands before every query."""
     passage_prompt: str = "Passage: "
+    """Stands before every passage."""
     max_query_length: int = Field(default=64, ge=2)
     """Tokens, prompt and EOS included."""
     max_passage_length: int = Field(default=256, ge=2)
+    """Tokens, prompt and EOS included."""
     trust_remote_code: bool = False
     """Allow code from the hub repository to run. Off unless you have read that code."""
     lora: LoraConfig | None = None
+    """Adapters; null for full fine-tuning."""
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:

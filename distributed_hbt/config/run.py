@@ -17,9 +17,13 @@ class ClusterConfig(Section):
     """What the run takes from a cluster (and how many ranks `hbt demo` starts)."""
 
     num_workers: int = Field(default=2, ge=1)
+    """Training ranks."""
     gpus_per_worker: int = Field(default=1, ge=0)
+    """GPUs a rank; 0 trains on CPUs."""
     cpus_per_worker: int = Field(default=1, ge=1)
+    """CPUs a rank."""
     evaluation_actors: int = Field(default=1, ge=0)
+    """Processes that evaluate beside the training."""
 
 
 class TrackingConfig(Section):
@@ -28,6 +32,7 @@ class TrackingConfig(Section):
     uri: str | None = None
     """MLflow tracking URI; null: `sqlite:///<output_dir>/mlflow.db`."""
     experiment: str = Field(default="distributed_hbt", min_length=1)
+    """MLflow experiment; runs that are to be compared share one."""
     tags: dict[str, str] = Field(default_factory=dict)
     """Tags of the MLflow run, beside those that are always set."""
 
@@ -38,14 +43,23 @@ class RunConfig(Section):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     """Name of the run and of its directory below `output_dir`."""
     output_dir: str = "runs"
+    """Folder of all runs; also of stores and the default MLflow database."""
     seed: int = Field(default=13, ge=0, lt=2**32)
+    """Decides weights, batches and dropout."""
     model: ModelConfig
+    """The encoder."""
     data: DataConfig
+    """Training data."""
     sampling: SamplingConfig = SamplingConfig()
+    """How batches are composed."""
     train: TrainConfig = TrainConfig()
+    """The optimisation."""
     evaluation: EvaluationConfig = EvaluationConfig()
+    """What is measured, and when."""
     cluster: ClusterConfig = ClusterConfig()
+    """What the run takes from a cluster."""
     tracking: TrackingConfig = TrackingConfig()
+    """Where MLflow keeps the run."""
 
     @property
     def run_dir(self) -> Path:

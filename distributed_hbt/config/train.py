@@ -11,18 +11,25 @@ class TrainConfig(Section):
     """One optimizer step is one global batch, whatever the number of ranks."""
 
     max_steps: int = Field(default=1000, ge=1)
+    """Optimizer steps."""
     global_batch_size: int = Field(default=1024, ge=2)
     """Rows (queries) of a global batch; divided evenly over the ranks."""
     learning_rate: float = Field(default=1e-5, gt=0)
+    """Its highest value, after the warm-up."""
     warmup_steps: int = Field(default=100, ge=0)
+    """Steps of linear warm-up."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     """Learning rate after the warm-up; linear and cosine end at 0."""
     weight_decay: float = Field(default=0.01, ge=0)
+    """Of AdamW, on matrices; biases and norms are not decayed."""
     betas: tuple[float, float] = (0.9, 0.999)
+    """AdamW's."""
     epsilon: float = Field(default=1e-8, gt=0)
+    """AdamW's."""
     max_grad_norm: float | None = Field(default=1.0, gt=0)
     """Clip the global gradient norm; null for no clipping."""
     temperature: float = Field(default=0.02, gt=0)
+    """Scores are divided by it."""
     loss: Literal["info_nce", "printed"] = "info_nce"
     """info_nce: every other passage of the global batch is a negative; printed: the paper's equation,
     in which only hard negatives are (temperature as given; the paper prints none, so 1.0)."""
@@ -35,7 +42,9 @@ class TrainConfig(Section):
     loss_block_size: int = Field(default=4096, ge=1)
     """Columns of the score matrix that exist at once."""
     activation_checkpointing: bool = False
+    """Recompute activations in the backward: less memory, a third more work."""
     checkpoint_every: int = Field(default=100, ge=1)
+    """Steps between checkpoints; the last step always has one."""
     deepspeed: RunPath | None = None
     """ZeRO configuration, for example ds_configs/zero2.json; null: the one that the launcher's accelerate
     configuration names, ds_configs/zero2.json where there is none."""

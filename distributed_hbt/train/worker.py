@@ -9,8 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from distributed_hbt.config.run import RunConfig
 from distributed_hbt.data.plan.batch_plan import BatchPlan
 from distributed_hbt.data.rank_batch import RankBatches
@@ -18,7 +16,7 @@ from distributed_hbt.data.store import Store, prepare_store
 from distributed_hbt.data.trained_tokenizer import prepare_tokenizer
 from distributed_hbt.distributed.process_group import Ranks
 from distributed_hbt.losses.objective import Objective
-from distributed_hbt.models.build import build_encoder
+from distributed_hbt.models.build import build_encoder, check_buildable
 from distributed_hbt.models.encoder import Encoder
 from distributed_hbt.models.manifest import EncoderManifest
 from distributed_hbt.models.saved import save_base
@@ -58,8 +56,7 @@ def prepare(config: RunConfig) -> Prepared:
     folder = store_folder(config)
     texts = TextEncoder(prepare_tokenizer(config, folder), config.model)
     if config.model.architecture is not None:
-        with torch.device("meta"):  # no memory, no weights: only to see that a model can be made
-            build_encoder(config.model, config.seed, vocab_size=len(texts.tokenizer))
+        check_buildable(config.model, len(texts.tokenizer))
     store = prepare_store(config, texts, folder)
     return Prepared(texts, store, make_plan(config, store))
 

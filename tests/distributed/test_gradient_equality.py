@@ -99,6 +99,37 @@ def test_pretrained_base_equals_one_process(
     assert relative_error(answers[0][2], weights) <= 1e-4
 
 
+SMALL = "hidden_size: 32, intermediate_size: 64, num_hidden_layers: 2, num_attention_heads: 4"
+NO_DROPOUT = "hidden_dropout_prob: 0.0, attention_probs_dropout_prob: 0.0"
+OTHER_ENCODERS = {
+    "xlm-roberta": (NO_DROPOUT, "attention: bidirectional, pooling: mean"),
+    "bert": (NO_DROPOUT, "attention: bidirectional, pooling: cls"),
+    "llama": ("num_key_value_heads: 2", "padding_side: left, attention: bidirectional"),
+    "mistral": ("num_key_value_heads: 2", "matryoshka_dimensions: [8, 16], pooling: mean"),
+}
+
+
+@pytest.mark.parametrize("kind", OTHER_ENCODERS)
+@pytest.mark.parametrize("gradient", ["plain", "cached"])
+def test_other_encoders_train_alike_on_any_number_of_ranks(
+    pools: dict[int, RankPool], run_file: Path, kind: str, gradient: str
+) -> None:
+    """A pooling, a padding side or a backbone that the distributed step treats otherwise than one process:
+    a row's padding depends on the rank and chunk that it falls into."""
+    architecture, encoder = OTHER_ENCODERS[kind]
+    model = (
+        f"model={{architecture: {{model_type: {kind}, {SMALL}, {architecture}}}, {encoder}, dtype: float32, "
+        "tokenizer: {train: {vocab_size: 400}}, max_query_length: 48, max_passage_length: 96}"
+    )
+    options = (model, f"train.gradient={gradient}")
+    (alone,) = pools[1].run("losses_and_weights", str(run_file), overrides(0, *options), 5)
+    for found, norms, _ in pools[2].run("losses_and_weights", str(run_file), overrides(3, *options), 5):
+        assert found == pytest.approx(alone[0], abs=TOLERANCE)
+        assert norms == pytest.approx(alone[1], rel=1e-3)
+    if "matryoshka" not in model:
+        assert alone[0] == pytest.approx(reference_training(run_file, model)[0][:5], abs=TOLERANCE)
+
+
 @pytest.mark.parametrize("mistake", ["scaled", "detached"])
 def test_planted_mistakes_are_found(pools: dict[int, RankPool], run_file: Path, mistake: str) -> None:
     """A test that passes whatever the gather does."""

@@ -182,6 +182,10 @@ CASES: dict[str, tuple[Change, str]] = {
         overriding("model.architecture.hiden_size=8"),
         "model.architecture.hiden_size",
     ),
+    "heads that do not fit each other": (
+        overriding("model.architecture.num_key_value_heads=3"),
+        "model.architecture: no text goes through such a model",
+    ),
     "no such tokenizer": (overriding("model.tokenizer=/gone"), "model.tokenizer: "),
 }
 

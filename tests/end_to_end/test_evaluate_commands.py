@@ -19,7 +19,7 @@ from distributed_hbt.run_directory import RunDirectory
 
 @pytest.fixture(scope="module")
 def evaluated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunDirectory]:
-    """A run file, and its run directory as it stands when an untrained encoder was the checkpoint of step 1."""
+    """A run file, and its run directory with an untrained encoder as the checkpoint of step 1."""
     out = tmp_path_factory.mktemp("evaluated")
     sample = write_sample(out / "sample")
     (out / "zero2.json").write_text('{"zero_optimization": {"stage": 2}}')
