@@ -9,8 +9,9 @@ from distributed_hbt.config.load import differing_fields, dump, validate
 from distributed_hbt.config.run import RunConfig
 from distributed_hbt.errors import ConfigError
 
-MAY_CHANGE = ("cluster", "output_dir")
-"""Sections that a resumed run may have otherwise: they do not touch what is trained or measured."""
+MAY_CHANGE = ("cluster.", "output_dir", "train.deepspeed")
+"""Fields that a resumed run may have otherwise: they do not touch what is trained or measured. (Whether a
+checkpoint fits the ZeRO stage is the checkpoint's to say.)"""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def check_run_directory(config: RunConfig) -> RunDirectory:
     directory = RunDirectory(config.run_dir)
     if directory.config.exists():
         found = validate(yaml_file.read(directory.config))
-        fields = [f for f in differing_fields(config, found) if f.partition(".")[0] not in MAY_CHANGE]
+        fields = [f for f in differing_fields(config, found) if not f.startswith(MAY_CHANGE)]
         if fields:
             raise ConfigError(
                 str(directory.config),

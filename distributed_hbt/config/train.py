@@ -1,8 +1,8 @@
 """The optimisation: steps, batch, schedule, loss, DeepSpeed."""
 
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from distributed_hbt.config.base import RunPath, Section
 
@@ -17,7 +17,7 @@ class TrainConfig(Section):
     learning_rate: float = Field(default=1e-5, gt=0)
     """Its highest value, after the warm-up."""
     warmup_steps: int = Field(default=100, ge=0)
-    """Steps of linear warm-up."""
+    """Steps of linear warm-up; a run that ends before it never reaches the learning rate."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     """Learning rate after the warm-up; linear and cosine end at 0."""
     weight_decay: float = Field(default=0.01, ge=0)
@@ -48,11 +48,3 @@ class TrainConfig(Section):
     deepspeed: RunPath | None = None
     """ZeRO configuration, for example ds_configs/zero2.json; null: the one that the launcher's accelerate
     configuration names, ds_configs/zero2.json where there is none."""
-
-    @model_validator(mode="after")
-    def _warmup_ends(self) -> Self:
-        if self.warmup_steps > self.max_steps:
-            raise ValueError(
-                f"warmup_steps {self.warmup_steps} is more than max_steps {self.max_steps}; lower it"
-            )
-        return self

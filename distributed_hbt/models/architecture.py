@@ -41,11 +41,14 @@ def random_backbone(model: ModelConfig, vocab_size: int | None) -> Any:
     with quiet():
         try:
             config = configuration(**fields)
+            _check_heads(config)
             backbone = AutoModel.from_config(
                 config,
                 dtype=getattr(torch, model.dtype),
                 attn_implementation=model.attention_implementation,
             )
+        except ConfigError:
+            raise
         except Exception as error:  # transformers raises what the arithmetic of a wrong size raises
             raise _bad_architecture(error, model.attention_implementation) from error
     return without_pooler(backbone, "model.architecture")
@@ -72,6 +75,15 @@ def _check_keys(configuration: Any, model_type: str, fields: dict[str, Any]) -> 
             near = difflib.get_close_matches(key, sorted(known), n=1, cutoff=0.0)
             what = f"a {model_type} has no such key"
             raise ConfigError(f"model.architecture.{key}", what, f"did you mean {near[0]}?")
+
+
+def _check_heads(config: Any) -> None:
+    """transformers notices heads that do not fit each other when the first text goes through."""
+    heads = getattr(config, "num_attention_heads", None)
+    shared = getattr(config, "num_key_value_heads", None)
+    if heads and shared and heads % shared:
+        what = f"{shared} does not divide num_attention_heads {heads}"
+        raise ConfigError("model.architecture.num_key_value_heads", what, "change one of them")
 
 
 def _bad_architecture(error: Exception, attention_implementation: str) -> ConfigError:

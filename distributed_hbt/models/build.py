@@ -6,13 +6,11 @@ from collections.abc import Iterator
 import torch
 
 from distributed_hbt.config.model import ModelConfig
-from distributed_hbt.errors import ConfigError
 from distributed_hbt.models.architecture import random_backbone
 from distributed_hbt.models.attention import set_attention
 from distributed_hbt.models.backbone import check_fit, pretrained_backbone
 from distributed_hbt.models.encoder import Encoder
 from distributed_hbt.models.lora import add_lora
-from distributed_hbt.models.tokenizer import first_line
 
 
 def build_encoder(model: ModelConfig, seed: int, vocab_size: int | None = None) -> Encoder:
@@ -40,17 +38,9 @@ def build_encoder(model: ModelConfig, seed: int, vocab_size: int | None = None) 
 
 
 def check_buildable(model: ModelConfig, vocab_size: int) -> None:
-    """Build `architecture` without weights and send a text through it, in no memory and little time.
-
-    Raises ConfigError where no encoder can be made of it, or no text goes through.
-    """
+    """Build `architecture` without weights, in no memory and little time; raises as build_encoder does."""
     with torch.device("meta"):
-        encoder = build_encoder(model, seed=0, vocab_size=vocab_size)
-        try:
-            encoder(torch.zeros(1, 2, dtype=torch.int64), torch.ones(1, 2, dtype=torch.int64))
-        except (RuntimeError, ValueError, IndexError, TypeError) as error:
-            what = f"no text goes through such a model ({first_line(error)})"
-            raise ConfigError("model.architecture", what, "correct its values") from error
+        build_encoder(model, seed=0, vocab_size=vocab_size)
 
 
 @contextlib.contextmanager

@@ -184,7 +184,7 @@ CASES: dict[str, tuple[Change, str]] = {
     ),
     "heads that do not fit each other": (
         overriding("model.architecture.num_key_value_heads=3"),
-        "model.architecture: no text goes through such a model",
+        "model.architecture.num_key_value_heads: 3 does not divide num_attention_heads 4",
     ),
     "no such tokenizer": (overriding("model.tokenizer=/gone"), "model.tokenizer: "),
 }
@@ -311,6 +311,14 @@ def test_changed_configuration_is_refused_by_its_fields(
     overrides = ["train.learning_rate=0.5", "model.pooling=mean"]
     line = refused(capsys, ["train", str(trained / "run.yaml"), *overrides])
     assert "was started with other values of model.pooling, train.learning_rate" in line
+
+
+def test_other_zero_stage_than_the_checkpoint_s_is_refused(programs: Any, trained: Path) -> None:
+    """Engine state of one stage that another silently leaves unread."""
+    done = programs.hbt("train", trained / "run.yaml", "train.deepspeed=ds_configs/zero1.json")
+    assert done.returncode == 2, done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("hbt: error")]
+    assert "has zero_stage 2, this run 1; use the ds_configs file of stage 2" in line
 
 
 def spoil_state(checkpoint: Path) -> str:
