@@ -110,6 +110,6 @@ def _train(
     if tracker is None:
         train(config, ranks, directory, prepared)
     else:
-        with StepLog(directory, tracker) as log:
+        with StepLog(directory, tracker, config.train.max_steps) as log:
             train(config, ranks, directory, prepared, log_from=log.start, tracking_run=tracker.run_id)
     dist.destroy_process_group()

@@ -8,7 +8,7 @@ import traceback
 from multiprocessing.connection import Connection
 from typing import Any
 
-SECONDS_UNTIL_HUNG = 240
+SECONDS_UNTIL_HUNG = 600
 
 
 class RankPool:

@@ -22,7 +22,7 @@ class Programs:
         kept = {k: v for k, v in os.environ.items() if k not in OF_A_RANK}
         self.environment = {**kept, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 
-    def run(self, *command: str | Path, seconds: int = 400) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str | Path, seconds: int = 900) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [str(part) for part in command],
             cwd=ROOT,
