@@ -10,7 +10,6 @@ from distributed_hbt.tracking.base import Tracker
 from distributed_hbt.tracking.json_lines import JsonLines
 from distributed_hbt.train.loop import StepRecord
 
-
 _SHOWN = 20  # steps of a run that are logged for people
 _log = logging.getLogger(__name__)
 
