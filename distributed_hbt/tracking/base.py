@@ -15,14 +15,6 @@ class Tracker(Protocol):
         """The run's id in the store; a resumed run keeps it."""
         ...
 
-    def log_params(self, params: Mapping[str, Any]) -> None:
-        """What the run was asked for; never changes afterwards."""
-        ...
-
-    def set_tags(self, tags: Mapping[str, str]) -> None:
-        """What the run is; a tag may be set again."""
-        ...
-
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """Numbers of a step."""
         ...

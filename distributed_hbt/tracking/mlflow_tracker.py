@@ -9,7 +9,6 @@ from typing import Any
 from distributed_hbt.tracking.background import PAUSES, BackgroundWriter
 from distributed_hbt.tracking.base import Status
 from distributed_hbt.tracking.names import evaluation_metrics, tracking_name
-from distributed_hbt.tracking.run_facts import param_values
 
 _METRICS_AT_ONCE = 1000
 _PARAMS_AT_ONCE = 100
@@ -32,14 +31,6 @@ class MlflowTracker:
     @property
     def run_id(self) -> str:
         return self._run_id
-
-    def log_params(self, params: Mapping[str, Any]) -> None:
-        """Parameters that the run does not have yet; MLflow lets none be changed."""
-        self._writer.call(lambda: write_params(self._client, self._run_id, param_values(params)))
-
-    def set_tags(self, tags: Mapping[str, str]) -> None:
-        """Tags, set anew where the run has them."""
-        self._writer.call(lambda: write_tags(self._client, self._run_id, tags))
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """Takes microseconds; the thread writes up to 1,000 numbers at once."""

@@ -16,15 +16,11 @@ _MAX_VALUE = 6000
 
 
 def run_params(config: RunConfig) -> dict[str, str]:
-    """The resolved configuration, dotted path -> value; lists as JSON."""
+    """The resolved configuration, dotted path -> value, as MLflow takes them: lists as JSON, a value of more
+    than 6,000 characters ends in dots."""
     values = flatten(config)
     if config.tracking.uri is not None:
         values["tracking.uri"] = without_password(config.tracking.uri)
-    return param_values(values)
-
-
-def param_values(values: Mapping[str, Any]) -> dict[str, str]:
-    """Names and values as MLflow takes them; a value of more than 6,000 characters ends in dots."""
     return {tracking_name(key): _cut(_text(value)) for key, value in values.items()}
 
 

@@ -35,6 +35,7 @@ from distributed_hbt.train.worker import (
     store_folder,
     train,
 )
+from tests.distributed.run_for_tests import wake_adapters
 
 logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
 
@@ -74,6 +75,7 @@ def trainer(run_file: str, overrides: list[str]) -> Trainer:
     session = start_session(config, ranks)
     session.before_building(pretrained=config.model.base is not None)
     encoder = build_encoder(config.model, config.seed, vocab_size=len(texts.tokenizer))
+    wake_adapters(encoder)
     engine = build_engine(session, ChunkedEncoder(encoder), config.train)
     batches = build_batches(config, ranks, store, make_plan(config, store))
     return Trainer(session, engine, batches, texts, build_objective(config), config.train, config.seed)

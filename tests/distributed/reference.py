@@ -21,6 +21,7 @@ from distributed_hbt.distributed.process_group import Ranks
 from distributed_hbt.models.build import build_encoder
 from distributed_hbt.models.text import TextEncoder
 from distributed_hbt.train.worker import build_batches, make_plan, store_folder
+from tests.distributed.run_for_tests import wake_adapters
 
 
 class Reference:
@@ -32,6 +33,7 @@ class Reference:
         self.texts = TextEncoder(tokenizer, self.config.model)
         self.store = prepare_store(self.config, self.texts, store_folder(self.config))
         self.encoder = build_encoder(self.config.model, self.config.seed, vocab_size=len(tokenizer))
+        wake_adapters(self.encoder)
         self.batches: RankBatches = build_batches(
             self.config, Ranks(0, 1, 0), self.store, make_plan(self.config, self.store)
         )

@@ -2,7 +2,9 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
+import torch
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,6 +79,14 @@ def write_run(folder: Path, groups: int = 40, **sections: dict[str, object]) -> 
     file = folder / "run.yaml"
     file.write_text(yaml.safe_dump(run), encoding="utf-8")
     return file
+
+
+def wake_adapters(encoder: Any) -> None:
+    """LoRA starts with one factor at zero, and then the other has no gradient: give it values."""
+    for name, parameter in encoder.named_parameters():
+        if "lora_B" in name:
+            values = torch.arange(parameter.numel(), dtype=torch.float32).sin().view(parameter.shape)
+            parameter.data.copy_(0.02 * values)
 
 
 def zero_overrides(stage: int, *more: str) -> list[str]:

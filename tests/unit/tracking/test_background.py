@@ -34,11 +34,11 @@ def test_everything_arrives_in_order_and_in_batches() -> None:
 def test_a_slow_store_does_not_block() -> None:
     """A step would wait for the network."""
     gate = threading.Event()
-    writer = BackgroundWriter(lambda batch: gate.wait(10) and None, batch_size=10)
-    began = time.perf_counter()
+    opened: list[bool] = []
+    writer = BackgroundWriter(lambda batch: opened.append(gate.wait(60)), batch_size=10)
     for i in range(1000):
         writer.put([i])
-    assert time.perf_counter() - began < 1.0
+    assert opened == []  # a thousand steps are through, and not one write has ended
     gate.set()
     assert writer.close(10) == 0
 
@@ -77,7 +77,6 @@ def test_a_store_that_hangs_does_not_hang_the_end() -> None:
     gate = threading.Event()
     writer = BackgroundWriter(lambda batch: gate.wait(60) and None, batch_size=1)
     writer.put([1, 2])
-    began = time.perf_counter()
-    assert writer.close(0.2) == 2
-    assert time.perf_counter() - began < 5
+    assert writer.close(0.2) == 2  # had it waited for the store, both would have been written
+    assert not gate.is_set()
     gate.set()
