@@ -1,14 +1,17 @@
 """Every command in the README and the docs is one that works."""
 
+import gzip
 import re
 import shlex
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from distributed_hbt.cli import parse
+from distributed_hbt.cli import main, parse
 from distributed_hbt.config.load import load_run
+from distributed_hbt.config.paths import check_inputs
 from tests.distributed.run_for_tests import ROOT
 
 PAGES = [
@@ -77,3 +80,17 @@ def test_no_registry_or_machine_is_named() -> None:
     pattern = re.compile("|".join(map(re.escape, private)).encode())
     files = [ROOT / name for name in listed.stdout.splitlines()]
     assert [file for file in files if file.is_file() and pattern.search(file.read_bytes())] == []
+
+
+def test_cloned_data_is_read_as_it_is(
+    shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The README's `data.root=lareqa`: upstream's files are not gzipped, and a run file that names .gz alone
+    finds nothing."""
+    (tmp_path / "xquad-r").mkdir()
+    for packed in (shared_data / "xquad-r").glob("*.json.gz"):
+        (tmp_path / "xquad-r" / packed.stem).write_bytes(gzip.decompress(packed.read_bytes()))
+    run_file = ROOT / "launchers/runs/xquad_r_tiny.yaml"
+    check_inputs(load_run(run_file, [f"data.root={tmp_path}"]))
+    assert main(["data", "check", str(run_file), f"data.root={tmp_path}"]) == 0
+    assert "10670 rows in 970 groups; 0 bad rows" in capsys.readouterr().out
