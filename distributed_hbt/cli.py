@@ -17,7 +17,9 @@ from distributed_hbt.errors import ConfigError, HbtError
 COMMANDS = {
     "demo": "the embedded default, end to end: three strategies compared",
     "train": "train here; under accelerate launch or torchrun as one rank",
+    "submit": "the Ray coordinator: training ranks and an evaluation pool, here or on a cluster",
     "evaluate": "evaluate a checkpoint on the run's benchmarks",
+    "mine": "hard negatives for training, through the same encoding and search",
     "score": "measures of any TREC run",
     "compare": "runs side by side",
     "data": "what would be trained on: check, convert",

@@ -61,6 +61,33 @@ class LareqaBenchmark(LareqaBenchmarkBase):
 Benchmark = Annotated[XquadRBenchmark | MlqaRBenchmark | LareqaBenchmark, Field(discriminator="name")]
 
 
+class StoreConfig(Section):
+    """Embeddings kept on disk, for later evaluations and mining with the same encoder and corpus."""
+
+    folder: str | None = None
+    """Where stores are kept; null: `<output_dir>/stores/embeddings`."""
+    dtype: Literal["float32", "float16", "bfloat16"] = "float16"
+    """Type of the embeddings on disk. Search sees the stored values, rounded alike the first time and later."""
+    codes: Literal["int8", "prefix"] | None = None
+    """Search these smaller codes first, then score the best candidates anew in float32 from the embeddings:
+    `int8`, or the first `prefix` dimensions (Matryoshka). The loss against exact search is measured and
+    reported. null: exact search."""
+    prefix: int | None = Field(default=None, ge=1)
+    """Dimensions of `codes: prefix`."""
+    candidates: int = Field(default=4, ge=1)
+    """Candidates a query that are scored anew, as a multiple of the depth."""
+    measured_queries: int = Field(default=100, ge=1)
+    """Queries that are searched exactly too, to measure the loss of `codes`."""
+
+    @model_validator(mode="after")
+    def _prefix_goes_with_prefix(self) -> Self:
+        if (self.codes == "prefix") != (self.prefix is not None):
+            raise ValueError(
+                "codes prefix and the number of dimensions, prefix, go together; give both or none"
+            )
+        return self
+
+
 class EvaluationConfig(Section):
     """Which checkpoints are evaluated, on what."""
 
@@ -74,6 +101,16 @@ class EvaluationConfig(Section):
     """Evaluate with this prefix of the embedding (Matryoshka); null for all of it."""
     max_tokens_per_batch: int = Field(default=16384, ge=1)
     """Padded tokens that are encoded at once."""
+    shard_rows: int = Field(default=20_000, ge=1)
+    """Passages of a corpus shard: what is handed to a worker, held by it, and done again after a fault."""
+    search_memory_mb: int = Field(default=256, ge=1)
+    """Memory of a search beside queries and passages: bounds the scores that are held at once."""
+    max_passage_characters: int = Field(default=500_000, ge=1)
+    """A longer passage is refused, since it is rather a broken file than a passage."""
+    max_attempts: int = Field(default=3, ge=1)
+    """How often a shard is tried before its evaluation fails."""
+    store: StoreConfig | None = None
+    """Keep the embeddings of corpora; null keeps nothing."""
 
     @model_validator(mode="after")
     def _labels_differ(self) -> Self:

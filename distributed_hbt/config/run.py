@@ -1,20 +1,21 @@
 """One run's whole configuration, and the checks across its sections."""
 
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from distributed_hbt.config.base import Section
 from distributed_hbt.config.data import DataConfig
 from distributed_hbt.config.evaluation import EvaluationConfig
+from distributed_hbt.config.mining import MiningConfig
 from distributed_hbt.config.model import ModelConfig
 from distributed_hbt.config.sampling import SamplingConfig
 from distributed_hbt.config.train import TrainConfig
 
 
 class ClusterConfig(Section):
-    """What the run takes from a cluster (and how many ranks `hbt demo` starts)."""
+    """What the run takes from a cluster, and what it does when a part of it is lost."""
 
     num_workers: int = Field(default=2, ge=1)
     """Training ranks."""
@@ -22,8 +23,27 @@ class ClusterConfig(Section):
     """GPUs a rank; 0 trains on CPUs."""
     cpus_per_worker: int = Field(default=1, ge=1)
     """CPUs a rank."""
+    placement: Literal["pack", "spread"] = "pack"
+    """Ranks on as few nodes as possible, or on as many."""
     evaluation_actors: int = Field(default=1, ge=0)
-    """Processes that evaluate beside the training."""
+    """Processes that evaluate; 0: checkpoints are evaluated by the coordinator itself, after the training."""
+    evaluation_gpus_per_actor: float | None = Field(default=None, ge=0)
+    """GPUs an evaluation actor, which may be a part of one; null: as `gpus_per_worker`."""
+    evaluation_cpus_per_actor: int = Field(default=1, ge=1)
+    """CPUs, and threads, an evaluation actor."""
+    evaluation_placement: Literal["beside", "after"] = "beside"
+    """`beside`: actors have resources of their own and evaluate while training goes on. `after`: they take
+    those of the training once it has ended."""
+    max_restarts: int = Field(default=3, ge=0)
+    """How often the training is started again, from its last checkpoint, after a process or node was lost."""
+    wait_seconds: int = Field(default=600, ge=1)
+    """How long a start, or a restart, waits for its resources to be free."""
+    collective_timeout_seconds: int = Field(default=1800, ge=1)
+    """A collective operation that takes longer ends the attempt: a rank that can not be reached stops no
+    run for ever."""
+    grace_seconds: int = Field(default=60, ge=1)
+    """After SIGTERM or Ctrl-C the ranks finish their step and write a checkpoint; whoever has not ended
+    after this time is killed."""
 
 
 class TrackingConfig(Section):
@@ -56,6 +76,8 @@ class RunConfig(Section):
     """The optimisation."""
     evaluation: EvaluationConfig = EvaluationConfig()
     """What is measured, and when."""
+    mining: MiningConfig = MiningConfig()
+    """Hard negatives that `hbt mine` looks for."""
     cluster: ClusterConfig = ClusterConfig()
     """What the run takes from a cluster."""
     tracking: TrackingConfig = TrackingConfig()

@@ -9,7 +9,7 @@ from distributed_hbt.config.evaluation import EvaluationConfig
 from distributed_hbt.errors import CheckpointError
 from distributed_hbt.evaluation.benchmarks.collection import Collection, Entry
 from distributed_hbt.evaluation.encode import Padding, encode
-from distributed_hbt.evaluation.search import Floats, Pool, build_pool
+from distributed_hbt.evaluation.full_ranking import Floats, Pool, build_pool
 
 if TYPE_CHECKING:
     import torch

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from distributed_hbt.evaluation.benchmarks.collection import Collection
-from distributed_hbt.evaluation.search import (
+from distributed_hbt.evaluation.full_ranking import (
     Floats,
     Integers,
     Pool,

@@ -9,10 +9,10 @@ import pytest
 
 from distributed_hbt.evaluation.aggregates import TaskResult, aggregates
 from distributed_hbt.evaluation.benchmarks.collection import Collection, Entry
+from distributed_hbt.evaluation.full_ranking import build_pool
 from distributed_hbt.evaluation.language_bias import RANK_DISTANCE, rank_distance
 from distributed_hbt.evaluation.measures import measures_from_ranks, measures_of_run
 from distributed_hbt.evaluation.ranking import TaskRanks, rank_language
-from distributed_hbt.evaluation.search import build_pool
 from distributed_hbt.evaluation.tasks import Task, relevant_in, tasks_of
 from distributed_hbt.evaluation.trec_run import read_run
 

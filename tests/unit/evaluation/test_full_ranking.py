@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distributed_hbt.evaluation import search
-from distributed_hbt.evaluation.search import (
+from distributed_hbt.evaluation.full_ranking import (
     build_pool,
     rank,
     ranks_of_columns,
