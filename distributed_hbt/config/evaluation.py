@@ -6,8 +6,15 @@ from pydantic import Field, model_validator
 
 from distributed_hbt.config.base import DataPath, Section
 
+MIRACL_LANGUAGES = (
+    *("ar", "bn", "de", "en", "es", "fa", "fi", "fr", "hi"),
+    *("id", "ja", "ko", "ru", "sw", "te", "th", "yo", "zh"),
+)
+MR_TYDI_LANGUAGES = ("ar", "bn", "en", "fi", "id", "ja", "ko", "ru", "sw", "te", "th")
 XQUAD_R_LANGUAGES = ("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh")
 MLQA_R_LANGUAGES = ("ar", "de", "en", "es", "hi", "vi", "zh")
+
+_FILE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
 
 class LareqaBenchmarkBase(Section):
@@ -53,12 +60,93 @@ class LareqaBenchmark(LareqaBenchmarkBase):
     """Any other data in LAReQA's files."""
 
     name: Literal["lareqa"]
-    label: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    label: str = Field(pattern=_FILE_NAME)
     """Name of the benchmark in results."""
     languages: tuple[str, ...] = Field(min_length=1)
 
 
-Benchmark = Annotated[XquadRBenchmark | MlqaRBenchmark | LareqaBenchmark, Field(discriminator="name")]
+class JudgedBenchmarkBase(Section):
+    """Queries with judgments, against a corpus of passages on disk."""
+
+    incomplete: bool = False
+    """Accept judgments on documents that the corpus lacks (they count as not retrieved), judgments on
+    queries that are not there, and topics without judgments (left out), with a warning that counts them."""
+    blank_passages: Literal["refuse", "keep"] = "refuse"
+    """A passage with neither a title nor a text is refused, or kept and encoded as it is."""
+
+
+class TopicsBenchmarkBase(JudgedBenchmarkBase):
+    """Topics and qrels of each language, and its corpus, in the raw files as published."""
+
+    root: DataPath | None = None
+    """Folder of the published files, or a dataset on the hub that holds topics and qrels; null: the
+    published one there."""
+    corpus: DataPath | None = None
+    """Place of the passages if they are not below `root`: a folder, file or glob that holds {language}."""
+    split: str = Field(pattern=_FILE_NAME)
+    """As in the names of the files."""
+    languages: tuple[str, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _languages_are_published(self) -> Self:
+        published = type(self).model_fields["languages"].default
+        for language in self.languages:
+            if language not in published:
+                raise ValueError(
+                    f"languages has {language}, in which nothing is published; choose from "
+                    f"{', '.join(published)}"
+                )
+            if self.languages.count(language) > 1:
+                raise ValueError(f"languages has {language} twice; name it once")
+        if self.corpus is not None and len(self.languages) > 1 and "{language}" not in self.corpus:
+            raise ValueError("corpus has no {language} though several languages are named; write it in")
+        return self
+
+
+class MiraclBenchmark(TopicsBenchmarkBase):
+    """MIRACL, 18 languages (arXiv 2210.09984): topics/, qrels/ and corpus/<language>/ below `root`."""
+
+    name: Literal["miracl"]
+    split: str = Field(default="dev", pattern=_FILE_NAME)
+    languages: tuple[str, ...] = Field(default=MIRACL_LANGUAGES, min_length=1)
+
+    @property
+    def label(self) -> str:
+        return self.name if self.split == "dev" else f"{self.name}-{self.split}"
+
+
+class MrTydiBenchmark(TopicsBenchmarkBase):
+    """Mr. TyDi v1.1, 11 languages (arXiv 2108.08787), in the same form."""
+
+    name: Literal["mr_tydi"]
+    split: str = Field(default="test", pattern=_FILE_NAME)
+    languages: tuple[str, ...] = Field(default=MR_TYDI_LANGUAGES, min_length=1)
+
+    @property
+    def label(self) -> str:
+        return self.name if self.split == "test" else f"{self.name}-{self.split}"
+
+
+class BeirBenchmark(JudgedBenchmarkBase):
+    """Any folder in BEIR's form: corpus.jsonl, queries.jsonl, qrels/<split>.tsv, each may be .gz."""
+
+    name: Literal["beir"]
+    label: str = Field(pattern=_FILE_NAME)
+    """Name of the benchmark in results."""
+    path: DataPath
+    """The folder, or a dataset on the hub."""
+    split: str = Field(default="test", pattern=_FILE_NAME)
+    """Whose judgments are taken; the other queries are left out."""
+    qrels: DataPath | None = None
+    """Judgments that lie elsewhere than in `qrels/<split>.tsv` (the hub keeps them apart)."""
+
+
+CorpusBenchmark = MiraclBenchmark | MrTydiBenchmark | BeirBenchmark
+"""What `evaluation.benchmarks.judged` loads."""
+
+Benchmark = Annotated[
+    XquadRBenchmark | MlqaRBenchmark | LareqaBenchmark | CorpusBenchmark, Field(discriminator="name")
+]
 
 
 class StoreConfig(Section):
@@ -67,7 +155,7 @@ class StoreConfig(Section):
     folder: str | None = None
     """Where stores are kept; null: `<output_dir>/stores/embeddings`."""
     dtype: Literal["float32", "float16", "bfloat16"] = "float16"
-    """Type of the embeddings on disk. Search sees the stored values, rounded alike the first time and later."""
+    """Type of the embeddings on disk. Search sees the rounded values, the first time too."""
     codes: Literal["int8", "prefix"] | None = None
     """Search these smaller codes first, then score the best candidates anew in float32 from the embeddings:
     `int8`, or the first `prefix` dimensions (Matryoshka). The loss against exact search is measured and

@@ -44,6 +44,12 @@ def check_sources(config: RunConfig) -> None:
     _check(config, "data.")
 
 
+def check_mining(config: RunConfig) -> None:
+    """As check_inputs, for what `hbt mine` reads."""
+    _check(config, "data.")
+    _check(config, "mining.")
+
+
 def _check(config: RunConfig, prefix: str) -> None:
     for where, marker, value in _marked(config, RunConfig):
         field = ".".join(map(str, where))

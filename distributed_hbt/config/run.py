@@ -34,6 +34,9 @@ class ClusterConfig(Section):
     evaluation_placement: Literal["beside", "after"] = "beside"
     """`beside`: actors have resources of their own and evaluate while training goes on. `after`: they take
     those of the training once it has ended."""
+    evaluation_stall_seconds: int = Field(default=1800, ge=1)
+    """An evaluation actor that has not advanced for this time, since its node can not be reached or it hangs,
+    is killed, and its shard goes elsewhere. Loading the encoder and the first batches must fit into it."""
     max_restarts: int = Field(default=3, ge=0)
     """How often the training is started again, from its last checkpoint, after a process or node was lost."""
     wait_seconds: int = Field(default=600, ge=1)
@@ -86,6 +89,11 @@ class RunConfig(Section):
     @property
     def run_dir(self) -> Path:
         return Path(self.output_dir) / self.name
+
+    @property
+    def stores(self) -> Path:
+        """Where tokenized stores, trained tokenizers, surveys of corpora and embeddings are kept."""
+        return Path(self.data.store_dir or Path(self.output_dir) / "stores")
 
     @model_validator(mode="after")
     def _printed_loss_has_negatives(self) -> Self:

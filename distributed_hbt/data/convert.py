@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -31,19 +32,21 @@ def convert(source: Source, out: Path, max_bad_share: float = 0.0) -> BadRows:
     """
     if not out.name.endswith((".jsonl", ".jsonl.gz")):
         raise DataError(str(out), "has neither the suffix .jsonl nor .jsonl.gz", "name the output so")
-    report, prefix = BadRows(), _prefix(source)
-    with _aside(out) as file:
+    report, prefix = BadRows(), group_prefix(source)
+    with written_lines(out) as file:
         for row in read_rows(source):
             report.add(row)
             if isinstance(row, Example):
-                file.write(json.dumps(_content(row, prefix), ensure_ascii=False) + "\n")
+                content = native_row(replace(row, group_id=prefix + row.group_id))
+                file.write(json.dumps(content, ensure_ascii=False) + "\n")
         report.verdict(max_bad_share)
         if report.good == 0:
             raise DataError(str(out), f"the {source.format} source has no rows", "check its paths and ranges")
     return report
 
 
-def _prefix(source: Source) -> str:
+def group_prefix(source: Source) -> str:
+    """What goes before the group ids of a source where they stand among those of hbt_jsonl."""
     if source.group_namespace is not None:
         return f"{source.group_namespace}/"
     if source.format in _KEEP_THEIR_IDS:
@@ -52,24 +55,27 @@ def _prefix(source: Source) -> str:
     return f"{source.format}-{digest}/"
 
 
-def _content(row: Example, prefix: str) -> dict[str, Any]:
+def native_row(row: Example) -> dict[str, Any]:
+    """The content of a line of hbt_jsonl."""
     return {
-        "group_id": prefix + row.group_id,
+        "group_id": row.group_id,
         "query": row.query,
         "query_language": row.query_language,
         "passage_language": row.passage_language,
-        "positive_passages": [_passage(passage) for passage in row.positives],
-        "negative_passages": [_passage(passage) for passage in row.negatives],
+        "positive_passages": [native_passage(passage) for passage in row.positives],
+        "negative_passages": [native_passage(passage) for passage in row.negatives],
     }
 
 
-def _passage(passage: Passage) -> dict[str, Any]:
+def native_passage(passage: Passage) -> dict[str, Any]:
+    """A passage in a line of hbt_jsonl."""
     content = {"docid": passage.docid, "title": passage.title, "text": passage.text}
     return content if passage.score is None else {**content, "score": passage.score}
 
 
 @contextmanager
-def _aside(out: Path) -> Iterator[io.TextIOBase]:
+def written_lines(out: Path) -> Iterator[io.TextIOBase]:
+    """A text file, .gz by its name, written aside and renamed at the end; nothing is left after an error."""
     out.parent.mkdir(parents=True, exist_ok=True)
     aside = out.with_name(f".{out.name}.{os.getpid()}.partial")
     try:

@@ -5,6 +5,7 @@ import gzip
 import re
 import zlib
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -72,12 +73,19 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
             raise DataError(f"{path}:{number}", what, "convert the file to UTF-8") from error
 
 
-def raw_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """As `lines`, undecoded, for readers that can go on after a line of invalid UTF-8."""
+def raw_lines(path: Path, *, max_bytes: int | None = None) -> Iterator[tuple[int, bytes]]:
+    """As `lines`, undecoded, for readers that can go on after a line of invalid UTF-8.
+
+    Raises DataError for a line of more than `max_bytes`, of which no more than that is read.
+    """
     number = 0
     try:
         with _open(path) as file:
-            for number, line in enumerate(file, start=1):
+            read = partial(file.readline, -1 if max_bytes is None else max_bytes + 1)
+            for number, line in enumerate(iter(read, b""), start=1):
+                if max_bytes is not None and len(line) > max_bytes:
+                    what = f"the line is longer than {max_bytes} bytes"
+                    raise DataError(f"{path}:{number}", what, "check that the file has a row a line")
                 content = line.removeprefix(_BOM) if number == 1 else line
                 yield number, content.removesuffix(b"\n").removesuffix(b"\r")
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:

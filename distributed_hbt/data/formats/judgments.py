@@ -55,21 +55,49 @@ def judged_examples(
 def read_judgments(
     paths: Iterable[Path], parse: Callable[[str], JudgmentLine | None], into: dict[str, Judged]
 ) -> Iterator[BadRow]:
-    """Adds every judgment line to `into`, by query id; `parse` gives None for a header."""
+    """Adds every judgment line to `into`, by query id."""
+    for where, judgment in judgment_lines(paths, parse):
+        if isinstance(judgment, BadRow):
+            yield judgment
+        else:
+            _add(into, judgment, where)
+
+
+def judgment_lines(
+    paths: Iterable[Path], parse: Callable[[str], JudgmentLine | None]
+) -> Iterator[tuple[str, JudgmentLine | BadRow]]:
+    """(file:line, judgment) of every line; `parse` gives None for a header and raises RowFault."""
     for where, line in filled_lines(paths):
         try:
             parsed = parse(line.decode())
         except UnicodeDecodeError:
-            yield BadRow(where, "is not valid UTF-8")
+            yield where, BadRow(where, "is not valid UTF-8")
         except RowFault as fault:
-            yield BadRow(where, str(fault))
+            yield where, BadRow(where, str(fault))
         else:
             if parsed is not None:
-                _add(into, parsed, where)
+                yield where, parsed
 
 
-def relevance(text: str) -> int:
-    """A whole number. Raises RowFault."""
+def trec_line(line: str) -> JudgmentLine:
+    """`query Q0 document relevance`. Raises RowFault."""
+    columns = line.split()
+    if len(columns) != 4:
+        raise RowFault(f"has {len(columns)} columns, not the 4 of TREC qrels")
+    return columns[0], columns[2], _relevance(columns[3])
+
+
+def beir_line(line: str) -> JudgmentLine | None:
+    """`query<TAB>document<TAB>score`; None for the header. Raises RowFault."""
+    columns = line.split("\t")
+    if len(columns) != 3:
+        raise RowFault(f"has {len(columns)} tab-separated columns, not 3 (query-id, corpus-id, score)")
+    if columns[2].strip() == "score":
+        return None
+    return columns[0], columns[1], _relevance(columns[2])
+
+
+def _relevance(text: str) -> int:
     try:
         return int(text)
     except ValueError as error:

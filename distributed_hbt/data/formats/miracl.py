@@ -6,14 +6,7 @@ from distributed_hbt.config.data import MiraclSource
 from distributed_hbt.data import files
 from distributed_hbt.data.example import BadRow, Example
 from distributed_hbt.data.formats.corpus import corpus_entries, table_entries
-from distributed_hbt.data.formats.fields import RowFault
-from distributed_hbt.data.formats.judgments import (
-    Judged,
-    JudgmentLine,
-    judged_examples,
-    read_judgments,
-    relevance,
-)
+from distributed_hbt.data.formats.judgments import Judged, judged_examples, read_judgments, trec_line
 from distributed_hbt.languages import language_code
 
 
@@ -23,15 +16,8 @@ def read(source: MiraclSource) -> Iterator[Example | BadRow]:
     Passages judged not relevant are the query's hard negatives.
     """
     judgments: dict[str, Judged] = {}
-    yield from read_judgments(files.expand(source.qrels), _trec_line, judgments)
+    yield from read_judgments(files.expand(source.qrels), trec_line, judgments)
     topics = table_entries(files.expand(source.topics))
     corpus = corpus_entries(files.expand(source.corpus), "docid")
     code = language_code(source.language)
     yield from judged_examples(judgments, topics, corpus, (code, code))
-
-
-def _trec_line(line: str) -> JudgmentLine:
-    columns = line.split()
-    if len(columns) != 4:
-        raise RowFault(f"has {len(columns)} columns, not the 4 of TREC qrels")
-    return columns[0], columns[2], relevance(columns[3])

@@ -1,12 +1,9 @@
 """Input files: what a path names, and lines as a stream."""
 
 import gzip
-import http.server
-import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +11,7 @@ import pytest
 
 from distributed_hbt.data.files import expand, lines, raw_lines, select
 from distributed_hbt.errors import DataError
+from tests.local_hub import serving
 
 
 @pytest.fixture
@@ -135,38 +133,10 @@ def test_hub_path_of_another_form_is_refused(path: str) -> None:
 FILES = {"README.md": b"read me", "data/a.jsonl": b'{"a": 1}\n', "data/b.jsonl": b'{"b": 22}\n'}
 
 
-class Hub(http.server.BaseHTTPRequestHandler):
-    """The hub's listing and file endpoints, for one data set."""
-
-    def do_GET(self) -> None:
-        path = self.path.partition("?")[0]
-        if path.startswith("/api/datasets/owner/name/tree/"):
-            listed = [{"type": "file", "path": k, "size": len(v), "oid": k} for k, v in FILES.items()]
-            content: bytes | None = json.dumps(listed).encode()
-        else:
-            content = FILES.get(path.removeprefix("/datasets/owner/name/resolve/main/"))
-        self.send_response(404 if content is None else 200)
-        self.send_header("Content-Length", str(len(content or b"")))
-        self.send_header("ETag", f'"{abs(hash(path))}"')
-        self.send_header("X-Repo-Commit", "0" * 40)
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(content or b"")
-
-    do_HEAD = do_GET
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
 def hub() -> Iterator[str]:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with serving({"owner/name": FILES}) as address:
+        yield address
 
 
 def run_expand(path: str, **environment: str) -> list[str]:
