@@ -10,10 +10,10 @@ export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types pytest format lock clean
+.PHONY: help setup demo test test-scale lint types pytest format lock clean
 
 help: ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: $(READY) ## the environment in .venv
 
@@ -37,6 +37,9 @@ types: $(READY) ## strict type check
 
 pytest: $(READY) ## the tests
 	HF_HUB_OFFLINE=1 $(BIN)/pytest
+
+test-scale: $(READY) ## the large versions of tests (needs the real data; many minutes)
+	HF_HUB_OFFLINE=1 $(BIN)/pytest -m scale tests/scale
 
 format: $(READY) ## rewrite to style
 	$(BIN)/ruff format .

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.programs import Programs
+
 # No time limits (machines are noisy), and the same cases in every run.
 settings.register_profile(
     "project", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
@@ -22,3 +24,9 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}; set HBT_SHARED to the folder that holds data/")
     return folder
+
+
+@pytest.fixture(scope="session")
+def programs() -> Programs:
+    """hbt, torchrun and accelerate, as users start them."""
+    return Programs()

@@ -6,9 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 
 
@@ -62,8 +60,3 @@ class Programs:
             *(str(BIN / "accelerate"), "launch", "--config_file", f"launchers/accelerate/{config}.yaml"),
             *(*flags, "-m", "distributed_hbt.train", str(run_file), *overrides),
         ]
-
-
-@pytest.fixture(scope="session")
-def programs() -> Programs:
-    return Programs()

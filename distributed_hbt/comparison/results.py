@@ -50,6 +50,6 @@ def _flat(aggregates: Mapping[str, Any]) -> dict[str, float]:
     for group, value in aggregates.items():
         if isinstance(value, Mapping):
             flat.update({f"{group} {measure}": float(v) for measure, v in value.items()})
-        else:
+        elif not isinstance(value, list):
             flat[group] = float(value)
     return flat

@@ -8,100 +8,140 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from distributed_hbt.config.evaluation import Benchmark, EvaluationConfig
+from distributed_hbt.config.evaluation import BeirBenchmark, Benchmark, EvaluationConfig, LareqaBenchmarkBase
 from distributed_hbt.errors import CheckpointError, ConfigError
-from distributed_hbt.evaluation.aggregates import TaskResult
-from distributed_hbt.evaluation.benchmarks.collection import Collection
+from distributed_hbt.evaluation.benchmarks.judged import load_judged
 from distributed_hbt.evaluation.benchmarks.lareqa import load_lareqa
-from distributed_hbt.evaluation.embed import Model, embed_candidates, embed_queries
-from distributed_hbt.evaluation.language_bias import RANK_DISTANCE, rank_distance
-from distributed_hbt.evaluation.measures import measures_from_ranks
-from distributed_hbt.evaluation.ranking import TaskRanks, rank_language
+from distributed_hbt.evaluation.collection_benchmark import measure_collection
+from distributed_hbt.evaluation.corpus_benchmark import measure_corpora
+from distributed_hbt.evaluation.corpus_search import Places
+from distributed_hbt.evaluation.fingerprint import encoder_fingerprint
+from distributed_hbt.evaluation.jobs.job import Executor
+from distributed_hbt.evaluation.jobs.worker import EncoderChoice
 from distributed_hbt.evaluation.results import SUMMARY, read_summary, write_results
-from distributed_hbt.evaluation.tasks import tasks_of
+from distributed_hbt.models.manifest import EncoderManifest
 
 logger = logging.getLogger(__name__)
 
 
 def evaluate_checkpoint(
-    config: EvaluationConfig, checkpoint: Path, out: Path, *, again: bool = False, device: str | None = None
+    config: EvaluationConfig,
+    checkpoint: Path,
+    out: Path,
+    *,
+    stores: Path,
+    executor: Executor,
+    again: bool = False,
 ) -> list[Path]:
     """Evaluate on every benchmark; the paths of the summaries, `<out>/<benchmark>/summary.json`.
 
     `checkpoint` is a step folder (holding encoder/) or an encoder folder. A complete result is kept and
-    not computed again unless `again`. Runs on the first GPU where there is one, unless `device` says
-    otherwise. Raises CheckpointError for a folder without an encoder or an encoder that gives NaN,
-    ConfigError when a complete result was made from other settings, DataError for unusable benchmark data.
+    not computed again unless `again`; of one that was broken off, the jobs that were done are kept in
+    `<out>/<benchmark>.work`. `stores` holds what outlives an evaluation: surveys of corpora, embeddings.
+
+    Raises CheckpointError for a folder without an encoder or an encoder that gives NaN, ConfigError when a
+    complete result was made from other settings, DataError for unusable benchmark data, WorkerFailed where
+    a job could not be done.
     """
     folder = encoder_folder(checkpoint)
-    model: Model | None = None
+    encoder: EncoderChoice | None = None
     for benchmark in config.benchmarks:
         about = _about(config, benchmark, checkpoint)
         final = out / benchmark.label
         if not again and _is_complete(final, about):
             logger.info("%s: kept the result in %s", benchmark.label, final)
             continue
-        collection = _load(benchmark)
-        if model is None:
-            device = device or _default_device()
-            model = _load_encoder(folder, device)
-        partial = out / f"{benchmark.label}.partial-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        partial.mkdir(parents=True)
-        try:
-            evaluate_collection(config, collection, model, partial, about, device=str(device))
-            _publish(partial, final, again)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+        encoder = encoder or _choice(config, folder)
+        _evaluate(config, benchmark, encoder, about, final, stores, executor, again)
     return [out / benchmark.label / SUMMARY for benchmark in config.benchmarks]
-
-
-def evaluate_collection(
-    config: EvaluationConfig,
-    collection: Collection,
-    model: Model,
-    folder: Path,
-    about: dict[str, Any],
-    *,
-    device: str = "cpu",
-) -> None:
-    """Encode every text once, rank all tasks, and write runs, values and summary into `folder`.
-
-    `about` goes into the summary; `checkpoint` in it names the model in errors.
-    """
-    label = about["benchmark"]
-    logger.info("%s: encoding %d queries", label, collection.num_queries)
-    queries = embed_queries(config, collection, model, about["checkpoint"], device)
-    logger.info("%s: encoding %d candidates", label, collection.num_candidates)
-    pool = embed_candidates(config, collection, model, about["checkpoint"], device)
-    results: list[TaskResult] = []
-    for language in collection.languages:
-        logger.info("%s: ranking the %s queries", label, language)
-        tasks = [task for task in tasks_of(collection.languages) if task.query_language == language]
-        ranked = rank_language(collection, tasks, queries[language], pool, folder / "runs", config.depth)
-        results += [_measure(one) for one in ranked]
-    order = [task.name for task in tasks_of(collection.languages)]
-    results = [result for result in results if result.num_queries]
-    results.sort(key=lambda result: order.index(result.task.name))
-    encoder = {"embedding_dimension": pool.embedding_ND.shape[1], "text_fingerprint": model.texts.fingerprint}
-    counts = {"num_candidates": collection.num_candidates, "num_queries": collection.num_queries}
-    write_results(folder, results, {**about, **counts, "encoder": encoder})
 
 
 def encoder_folder(checkpoint: Path) -> Path:
     """The folder with encoder.json: `checkpoint` itself, or encoder/ in it. Raises CheckpointError."""
     for folder in (checkpoint / "encoder", checkpoint):
         if (folder / "encoder.json").is_file():
-            return folder
+            return folder.absolute()
     raise CheckpointError(
         str(checkpoint), "neither this folder nor encoder/ in it has an encoder.json", "name a checkpoint"
     )
 
 
-def _measure(ranked: TaskRanks) -> TaskResult:
-    values = measures_from_ranks(ranked.ranks, ranked.qrels)
-    if ranked.task.kind == "multi":
-        values[RANK_DISTANCE] = rank_distance(ranked.ranks, ranked.qrels)
-    return TaskResult(ranked.task, values)
+def _choice(config: EvaluationConfig, folder: Path) -> EncoderChoice:
+    manifest = EncoderManifest.read(folder)
+    if config.dimension is not None and config.dimension > manifest.embedding_dimension:
+        what = f"{config.dimension} is more than the embedding's {manifest.embedding_dimension}"
+        raise ConfigError("evaluation.dimension", what, "choose a prefix of the embedding, or null")
+    return EncoderChoice(folder, encoder_fingerprint(folder), config.dimension, config.max_tokens_per_batch)
+
+
+def _evaluate(
+    config: EvaluationConfig,
+    benchmark: Benchmark,
+    encoder: EncoderChoice,
+    about: dict[str, Any],
+    final: Path,
+    stores: Path,
+    executor: Executor,
+    again: bool,
+) -> None:
+    work = final.with_name(f"{final.name}.work")
+    partial = final.with_name(f"{final.name}.partial-{os.getpid()}-{uuid.uuid4().hex[:8]}")
+    partial.mkdir(parents=True)
+    try:
+        _measure(config, benchmark, encoder, about, partial, Places(work, stores), executor)
+        _publish(partial, final, again)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    shutil.rmtree(work, ignore_errors=True)
+
+
+def _measure(
+    config: EvaluationConfig,
+    benchmark: Benchmark,
+    encoder: EncoderChoice,
+    about: dict[str, Any],
+    folder: Path,
+    places: Places,
+    executor: Executor,
+) -> None:
+    counts: dict[str, Any]
+    manifest = EncoderManifest.read(encoder.folder)
+    about = about | {
+        "encoder": {
+            "embedding_dimension": encoder.dimension or manifest.embedding_dimension,
+            "fingerprint": encoder.fingerprint,
+        }
+    }
+    if isinstance(benchmark, LareqaBenchmarkBase):
+        collection = load_lareqa(
+            Path(benchmark.root),
+            benchmark.languages,
+            article_range=benchmark.article_range,
+            candidate=benchmark.candidate,
+        )
+        results = measure_collection(
+            collection,
+            encoder,
+            config.depth,
+            label=benchmark.label,
+            folder=folder,
+            work=places.work,
+            executor=executor,
+        )
+        counts = {"num_candidates": collection.num_candidates, "num_queries": collection.num_queries}
+    else:
+        results, counts = measure_corpora(
+            load_judged(benchmark),
+            encoder,
+            config,
+            label=benchmark.label,
+            kind="split" if isinstance(benchmark, BeirBenchmark) else "language",
+            incomplete=benchmark.incomplete,
+            folder=folder,
+            places=places,
+            executor=executor,
+        )
+    write_results(folder, results, {**about, **counts})
 
 
 def _about(config: EvaluationConfig, benchmark: Benchmark, checkpoint: Path) -> dict[str, Any]:
@@ -111,11 +151,11 @@ def _about(config: EvaluationConfig, benchmark: Benchmark, checkpoint: Path) -> 
         "benchmark": benchmark.label,
         "checkpoint": str(checkpoint),
         "step": int(step[1]) if step else None,
-        "candidate": benchmark.candidate,
-        "languages": list(benchmark.languages),
-        "article_range": list(benchmark.article_range) if benchmark.article_range else None,
+        "candidate": "passage",
+        **benchmark.model_dump(mode="json", exclude={"name", "label", "root", "path", "corpus", "qrels"}),
         "dimension": config.dimension,
         "depth": config.depth,
+        "store": config.store and config.store.model_dump(mode="json", exclude={"folder"}),
     }
 
 
@@ -144,24 +184,3 @@ def _publish(partial: Path, final: Path, again: bool) -> None:
     except OSError:
         if not (final / SUMMARY).is_file():
             raise
-
-
-def _load(benchmark: Benchmark) -> Collection:
-    return load_lareqa(
-        Path(benchmark.root),
-        benchmark.languages,
-        article_range=benchmark.article_range,
-        candidate=benchmark.candidate,
-    )
-
-
-def _load_encoder(folder: Path, device: str) -> Model:
-    from distributed_hbt.models.saved import load_encoder
-
-    return load_encoder(folder, device=device)
-
-
-def _default_device() -> str:
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"

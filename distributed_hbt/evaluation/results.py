@@ -21,8 +21,7 @@ def write_results(folder: Path, results: Sequence[TaskResult], about: Mapping[st
     summary = {
         **about,
         "tasks": {
-            result.task.name: {"num_queries": result.num_queries, "measures": result.means}
-            for result in results
+            result.task: {"num_queries": result.num_queries, "measures": result.means} for result in results
         },
         "aggregates": aggregates(results),
     }
@@ -52,7 +51,7 @@ def _write_per_query(path: Path, results: Sequence[TaskResult]) -> None:
         for result in results:
             columns: dict[str, list[Any]] = {name: [] for name in schema.names}
             for measure, of_query in result.values.items():
-                columns["task"] += [result.task.name] * len(of_query)
+                columns["task"] += [result.task] * len(of_query)
                 columns["query_id"] += of_query.keys()
                 columns["measure"] += [measure] * len(of_query)
                 columns["value"] += of_query.values()

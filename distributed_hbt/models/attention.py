@@ -4,6 +4,7 @@ import inspect
 import sys
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from distributed_hbt.config.model import ENCODER_MODEL_TYPES
@@ -70,6 +71,14 @@ def position_table(backbone: Any) -> nn.Embedding | None:
 def positions(attention_mask_BL: Tensor, first: int) -> Tensor:
     """Position of every token, counted over real tokens; a padded one gets a valid, unused position."""
     return (attention_mask_BL.cumsum(1) - 1).clamp(min=0) + first
+
+
+def padded_right(input_ids_BL: Tensor, attention_mask_BL: Tensor) -> tuple[Tensor, Tensor]:
+    """The same texts, padded on the left, with their padding on the right."""
+    length = attention_mask_BL.shape[1]
+    first_B1 = length - attention_mask_BL.sum(1, keepdim=True)
+    from_BL = (torch.arange(length, device=input_ids_BL.device) + first_B1) % length
+    return input_ids_BL.gather(1, from_BL), attention_mask_BL.gather(1, from_BL)
 
 
 def _attention_modules(backbone: Any) -> list[Any]:

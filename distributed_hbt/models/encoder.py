@@ -3,12 +3,20 @@
 from collections.abc import Callable
 from typing import Any, Self
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from distributed_hbt.errors import ConfigError
-from distributed_hbt.models.attention import attends_causally, first_position, positions, takes_positions
-from distributed_hbt.models.pooling import pool
+from distributed_hbt.models.attention import (
+    attends_causally,
+    first_position,
+    padded_right,
+    positions,
+    takes_positions,
+)
+from distributed_hbt.models.last_layer import can_run_for_one_token, for_one_token
+from distributed_hbt.models.pooling import pool, pooled_position
 
 
 class Encoder(nn.Module):
@@ -24,9 +32,8 @@ class Encoder(nn.Module):
         self._first_position = first_position(backbone)
         # No real token sees the padding to its right, and only a real token is pooled: leaving the mask
         # out changes nothing and lets the kernel use its causal path.
-        self._needs_mask = not (
-            padding_side == "right" and pooling == "last_token" and attends_causally(backbone)
-        )
+        self._causal = attends_causally(backbone)
+        self._needs_mask = not (padding_side == "right" and pooling == "last_token" and self._causal)
         if padding_side == "left" and not takes_positions(backbone):
             what = f"a {backbone.config.model_type} takes no positions, which left padding needs"
             raise ConfigError("model.padding_side", what, "set it to right")
@@ -45,6 +52,30 @@ class Encoder(nn.Module):
         inputs = self._mask_and_positions(attention_mask_BL)
         hidden_BLD = self.backbone(input_ids=input_ids_BL, **inputs).last_hidden_state
         pooled_BD = pool(self.pooling, hidden_BLD, attention_mask_BL, self.padding_side)
+        return self._normalized(pooled_BD)
+
+    @torch.no_grad()
+    def embed(self, input_ids_BL: Tensor, attention_mask_BL: Tensor) -> Tensor:
+        """embedding_BD as `forward` gives it, to rounding, for encoding alone: no gradient, less work.
+
+        Causal attention goes without a mask whatever the padding and the pooling, and where one token is
+        pooled the last layer runs for it alone. Only in evaluation mode.
+        """
+        assert not self.training, "call eval() before encoding"
+        side, inputs = self.padding_side, self._mask_and_positions(attention_mask_BL)
+        if self._causal and self._first_position == 0:
+            if side == "left":
+                input_ids_BL, attention_mask_BL = padded_right(input_ids_BL, attention_mask_BL)
+            side, inputs = "right", {"attention_mask": None}
+        position_B = pooled_position(self.pooling, attention_mask_BL, side)
+        if position_B is None or not can_run_for_one_token(self.backbone):
+            hidden_BLD = self.backbone(input_ids=input_ids_BL, **inputs).last_hidden_state
+            return self._normalized(pool(self.pooling, hidden_BLD, attention_mask_BL, side))
+        with for_one_token(self.backbone, position_B, attention_mask_BL):
+            pooled_B1D = self.backbone(input_ids=input_ids_BL, **inputs).last_hidden_state
+        return self._normalized(pooled_B1D[:, 0].float())
+
+    def _normalized(self, pooled_BD: Tensor) -> Tensor:
         return functional.normalize(pooled_BD, dim=-1) if self.normalize else pooled_BD
 
     def enable_activation_checkpointing(self) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Protocol
 
 from distributed_hbt.errors import ConfigError, DataError
@@ -75,16 +76,17 @@ class TextEncoder:
 
     def pad(self, token_lists: Sequence[Sequence[int]]) -> "tuple[Tensor, Tensor]":
         """input_ids_BL and attention_mask_BL (1: real), int64, as long as the longest list."""
+        import numpy as np
         import torch
 
-        length = max(len(tokens) for tokens in token_lists)
-        input_ids_BL = torch.full((len(token_lists), length), self._pad_id, dtype=torch.int64)
-        attention_mask_BL = torch.zeros_like(input_ids_BL)
-        for row, tokens in enumerate(token_lists):
-            first = length - len(tokens) if self.settings.padding_side == "left" else 0
-            input_ids_BL[row, first : first + len(tokens)] = torch.tensor(tokens, dtype=torch.int64)
-            attention_mask_BL[row, first : first + len(tokens)] = 1
-        return input_ids_BL, attention_mask_BL
+        length_B1 = np.array([[len(tokens)] for tokens in token_lists])
+        position_L = np.arange(length_B1.max())
+        if self.settings.padding_side == "left":
+            position_L = position_L[::-1]
+        real_BL = position_L < length_B1
+        input_ids_BL = np.full(real_BL.shape, self._pad_id, dtype=np.int64)
+        input_ids_BL[real_BL] = np.fromiter(chain.from_iterable(token_lists), np.int64, length_B1.sum())
+        return torch.from_numpy(input_ids_BL), torch.from_numpy(real_BL.astype(np.int64))
 
     @property
     def fingerprint(self) -> str:
@@ -106,9 +108,11 @@ class TextEncoder:
 
     def _tokens(self, texts: list[str]) -> Iterator[list[int]]:
         for text in texts:
-            if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+            try:
+                text.encode()
+            except UnicodeEncodeError as error:
                 what = f"holds half of a surrogate pair, which is not Unicode text: {text[:60]!r}"
-                raise DataError("text", what, "repair the text where it comes from")
+                raise DataError("text", what, "repair the text where it comes from") from error
         for encoding in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False):
             tokens = encoding.ids
             # A vocabulary that lists `</s>` among its pieces (Unigram) can still find it in a text.

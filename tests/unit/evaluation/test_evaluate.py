@@ -5,45 +5,23 @@ from pathlib import Path
 
 import pyarrow.parquet
 import pytest
-import torch
 
 from distributed_hbt.config.evaluation import EvaluationConfig, XquadRBenchmark
-from distributed_hbt.config.model import ModelConfig, TokenizerConfig, TrainTokenizer
 from distributed_hbt.errors import CheckpointError, ConfigError
 from distributed_hbt.evaluation.benchmarks.lareqa import load_lareqa
 from distributed_hbt.evaluation.evaluate import encoder_folder, evaluate_checkpoint
+from distributed_hbt.evaluation.jobs.local import LocalExecutor
 from distributed_hbt.evaluation.score import score_run
-from distributed_hbt.models.build import build_encoder
-from distributed_hbt.models.manifest import EncoderManifest
-from distributed_hbt.models.saved import save_encoder
-from distributed_hbt.models.tokenizer import train_tokenizer
+from tests.tiny_encoder import write_checkpoint
 
 LANGUAGES = ("en", "th", "zh")
 
 
-def write_checkpoint(folder: Path, texts: list[str], poison: bool = False) -> Path:
-    tokenizer = train_tokenizer(iter(texts), 500)
-    model = ModelConfig(
-        architecture={
-            "model_type": "qwen3",
-            "hidden_size": 32,
-            "intermediate_size": 64,
-            "num_hidden_layers": 1,
-            "num_attention_heads": 2,
-            "num_key_value_heads": 1,
-            "head_dim": 16,
-        },
-        tokenizer=TokenizerConfig(train=TrainTokenizer(vocab_size=500)),
-        dtype="float32",
-        max_passage_length=64,
+def evaluate(config: EvaluationConfig, checkpoint: Path, out: Path, again: bool = False) -> list[Path]:
+    stores = out.parent / "stores"
+    return evaluate_checkpoint(
+        config, checkpoint, out, stores=stores, executor=LocalExecutor("cpu"), again=again
     )
-    encoder = build_encoder(model, seed=3, vocab_size=len(tokenizer))
-    state = encoder.state_dict()
-    if poison:
-        state = {name: torch.full_like(tensor, torch.nan) for name, tensor in state.items()}
-    manifest = EncoderManifest.from_config(model, embedding_dimension=32)
-    save_encoder(folder / "encoder", encoder, tokenizer, manifest, state)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +46,7 @@ def config(shared_data: Path) -> EvaluationConfig:
 @pytest.fixture(scope="module")
 def result(config: EvaluationConfig, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("evaluation")
-    paths = evaluate_checkpoint(config, checkpoint, out, device="cpu")
+    paths = evaluate(config, checkpoint, out)
     assert paths == [out / "xquad_r" / "summary.json"]
     assert [path.name for path in out.iterdir()] == ["xquad_r"]  # nothing partial is left
     return out / "xquad_r"
@@ -136,7 +114,7 @@ def test_the_same_checkpoint_gives_the_same_bytes(
     result: Path, config: EvaluationConfig, checkpoint: Path, tmp_path: Path
 ) -> None:
     """Catches an order or a time that gets into the results."""
-    evaluate_checkpoint(config, encoder_folder(checkpoint).parent, tmp_path, device="cpu")
+    evaluate(config, encoder_folder(checkpoint).parent, tmp_path)
     files = sorted(path.relative_to(result) for path in result.rglob("*") if path.is_file())
     assert len(files) == 2 + 12
     for name in files:
@@ -150,12 +128,12 @@ def test_a_complete_result_is_kept_unless_asked(
     out = tmp_path / "evaluation"
     (out / "xquad_r").mkdir(parents=True)
     (out / "xquad_r" / "per_query.parquet").write_text("unfinished")
-    (summary,) = evaluate_checkpoint(config, checkpoint, out, device="cpu")
+    (summary,) = evaluate(config, checkpoint, out)
     assert summary.read_bytes() == (result / "summary.json").read_bytes()
     summary.write_text(summary.read_text().replace('"aggregates"', '"marked": true, "aggregates"'))
-    evaluate_checkpoint(config, checkpoint, out, device="cpu")
+    evaluate(config, checkpoint, out)
     assert json.loads(summary.read_text())["marked"]
-    evaluate_checkpoint(config, checkpoint, out, again=True, device="cpu")
+    evaluate(config, checkpoint, out, again=True)
     assert summary.read_bytes() == (result / "summary.json").read_bytes()
     assert [path.name for path in out.iterdir()] == ["xquad_r"]
 
@@ -166,7 +144,7 @@ def test_a_result_of_other_settings_is_not_taken_for_this_one(
     """Catches figures of the whole embedding returned for its prefix."""
     changed = config.model_copy(update={"dimension": 8})
     with pytest.raises(ConfigError, match="holds a result with dimension None, and 8 is asked for; remove"):
-        evaluate_checkpoint(changed, checkpoint, result.parent, device="cpu")
+        evaluate(changed, checkpoint, result.parent)
 
 
 def test_a_prefix_of_the_embedding_is_evaluated(
@@ -174,7 +152,7 @@ def test_a_prefix_of_the_embedding_is_evaluated(
 ) -> None:
     """Catches a dimension that is written down but not used."""
     changed = config.model_copy(update={"dimension": 8})
-    (summary,) = evaluate_checkpoint(changed, checkpoint, tmp_path, device="cpu")
+    (summary,) = evaluate(changed, checkpoint, tmp_path)
     content = json.loads(summary.read_text())
     assert (content["dimension"], content["encoder"]["embedding_dimension"]) == (8, 8)
 
@@ -185,11 +163,11 @@ def test_an_encoder_that_gives_nan_is_refused(
     """Catches a ranking of NaN scores, which looks like any other."""
     checkpoint = write_checkpoint(tmp_path / "step-00000200", texts, poison=True)
     with pytest.raises(CheckpointError, match="its embeddings hold NaN or infinity"):
-        evaluate_checkpoint(config, checkpoint, tmp_path / "out", device="cpu")
+        evaluate(config, checkpoint, tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_folder_without_an_encoder_is_refused(config: EvaluationConfig, tmp_path: Path) -> None:
     """Catches a traceback from deep inside the model library."""
     with pytest.raises(CheckpointError, match=r"has an encoder\.json; name a checkpoint"):
-        evaluate_checkpoint(config, tmp_path, tmp_path / "out")
+        evaluate(config, tmp_path, tmp_path / "out")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distributed_hbt.evaluation import search
+from distributed_hbt.evaluation import full_ranking
 from distributed_hbt.evaluation.full_ranking import (
     build_pool,
     rank,
@@ -67,7 +67,7 @@ def test_a_tie_is_lowered_by_one_step() -> None:
 
 def test_blocks_cover_every_query_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Catches a last block that is lost, and a block larger than the bound."""
-    monkeypatch.setattr(search, "BLOCK_SCORES", 10)
+    monkeypatch.setattr(full_ranking, "BLOCK_SCORES", 10)
     query_QD = np.arange(14, dtype=np.float32).reshape(7, 2)
     candidate_ND = np.array([[1, 0], [0, 1], [1, 1], [2, 0]], np.float32)
     blocks = list(score_blocks(query_QD, candidate_ND))

@@ -49,7 +49,7 @@ def results(folder: Path) -> dict[str, TaskResult]:
         values = measures_from_ranks(one.ranks, one.qrels)
         if one.task.kind == "multi":
             values[RANK_DISTANCE] = rank_distance(one.ranks, one.qrels)
-        found[one.task.name] = TaskResult(one.task, values)
+        found[one.task.name] = TaskResult(one.task.name, one.task.kind, values)
     return found
 
 
@@ -119,7 +119,7 @@ def test_aggregates_by_hand(tmp_path: Path) -> None:
 
 def test_one_language_has_no_cross_aggregate(tmp_path: Path) -> None:
     """Catches a cross-lingual mean of 0 where there is no such task."""
-    only = [result for result in results(tmp_path).values() if result.task.kind != "cross"]
+    only = [result for result in results(tmp_path).values() if result.kind != "cross"]
     assert list(aggregates(only)) == ["mono", "multi", "pool", "rank_distance"]
 
 

@@ -1,0 +1,76 @@
+"""Job: every task of one query language of a collection -> its runs and the values of its queries."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from distributed_hbt.evaluation.aggregates import TaskResult
+from distributed_hbt.evaluation.benchmarks.collection import Collection
+from distributed_hbt.evaluation.full_ranking import Floats, build_pool
+from distributed_hbt.evaluation.jobs.worker import Worker
+from distributed_hbt.evaluation.language_bias import RANK_DISTANCE, rank_distance
+from distributed_hbt.evaluation.measures import measures_from_ranks
+from distributed_hbt.evaluation.ranking import TaskRanks, rank_language
+from distributed_hbt.evaluation.tasks import tasks_of
+from distributed_hbt.evaluation.whole_file import written_whole
+
+VALUES = "values.json"
+RUNS = "runs"
+
+
+@dataclass(frozen=True, slots=True)
+class RankLanguage:
+    """`queries` and `candidates` are files of embeddings: the language's queries, and all candidates in the
+    order of the collection's languages, each cut into parts. Writes a folder: RUNS and VALUES."""
+
+    output: Path
+    collection: Collection
+    language: str
+    queries: tuple[Path, ...]
+    candidates: tuple[Path, ...]
+    depth: int
+
+    @property
+    def size(self) -> int:
+        return 0
+
+    @property
+    def subject(self) -> str:
+        return f"the ranking of the {self.language} queries"
+
+    def run(self, worker: Worker) -> None:
+        """Needs no encoder."""
+        every = [
+            (entry.id, language)
+            for language in self.collection.languages
+            for entry in self.collection.candidates[language]
+        ]
+        query_QD, embedding_ND = _read(self.queries), _read(self.candidates)
+        pool = build_pool([doc_id for doc_id, _ in every], embedding_ND, [language for _, language in every])
+        tasks = [task for task in tasks_of(self.collection.languages) if task.query_language == self.language]
+        with written_whole(self.output) as folder:
+            folder.mkdir()
+            ranked = rank_language(self.collection, tasks, query_QD, pool, folder / RUNS, self.depth)
+            values = {one.task.name: _values(one) for one in ranked}
+            (folder / VALUES).write_text(json.dumps(values, ensure_ascii=False), encoding="utf-8")
+
+
+def read_values(folder: Path, language: str, collection: Collection) -> list[TaskResult]:
+    """The results of the tasks of one query language that have queries."""
+    values = json.loads((folder / VALUES).read_text(encoding="utf-8"))
+    tasks = [task for task in tasks_of(collection.languages) if task.query_language == language]
+    results = [TaskResult(task.name, task.kind, values[task.name]) for task in tasks]
+    return [result for result in results if result.num_queries]
+
+
+def _read(parts: tuple[Path, ...]) -> Floats:
+    return np.concatenate([np.load(path) for path in parts])
+
+
+def _values(ranked: TaskRanks) -> dict[str, dict[str, float]]:
+    values = measures_from_ranks(ranked.ranks, ranked.qrels)
+    if ranked.task.kind == "multi":
+        values[RANK_DISTANCE] = rank_distance(ranked.ranks, ranked.qrels)
+    return values
