@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     try:
-        return _run([a for a in given if a != "--debug"])
+        return _run([a for a in given if a != "--debug"], debug)
     except HbtError as error:
         return _fail(str(error), error.exit_code, debug)
     except KeyboardInterrupt:
@@ -55,7 +55,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = _Parser(
         prog="hbt",
         description="Train, evaluate and compare multilingual dense retrievers on hybrid batches.",
-        epilog="--debug, anywhere, shows the traceback of an error.",
+        epilog="--debug, anywhere, shows the traceback of an error, and the log in detail.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -73,7 +73,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def _run(arguments: list[str]) -> int:
+def _run(arguments: list[str], debug: bool) -> int:
     options = parse(arguments)
     if options.version:
         from distributed_hbt import __version__
@@ -84,7 +84,8 @@ def _run(arguments: list[str]) -> int:
         raise ConfigError("command line", "no command is given", "see hbt --help")
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     first = os.environ.get("RANK", "0") == "0"
-    logging.getLogger("distributed_hbt").setLevel(logging.INFO if first else logging.WARNING)
+    level = logging.DEBUG if debug else logging.INFO if first else logging.WARNING
+    logging.getLogger("distributed_hbt").setLevel(level)
     result: int = options.run(options)
     return result
 

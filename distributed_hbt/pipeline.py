@@ -12,10 +12,13 @@ from distributed_hbt.config.run import RunConfig
 from distributed_hbt.distributed.process_group import Ranks, ranks_from_environment
 from distributed_hbt.errors import ConfigError
 from distributed_hbt.run_directory import RunDirectory, check_run_directory, write_config
+from distributed_hbt.run_lock import hold
+from distributed_hbt.stop_signals import Stopping, StopSignals
 from distributed_hbt.tracking.base import Status, Tracker
 from distributed_hbt.train.zero import with_deepspeed
 
 if TYPE_CHECKING:
+    from distributed_hbt.evaluation.jobs.job import Executor
     from distributed_hbt.train.worker import Prepared
 
 _log = logging.getLogger(__name__)
@@ -41,19 +44,21 @@ def check_world(config: RunConfig, ranks: Ranks) -> None:
 
 
 def train_and_evaluate(config: RunConfig, ranks: Ranks, directory: RunDirectory) -> None:
-    """One rank's part. Rank 0 tracks, and evaluates after the ranks have parted, so that no rank waits."""
-    prepared = _prepare_unless_done(config, directory)
-    if not ranks.is_first:
-        _train(config, ranks, directory, prepared, None)
-        return
-    from distributed_hbt.tracking.open import open_tracker
+    """One rank's part. Rank 0 tracks, and evaluates after the ranks have parted, so that no rank waits.
 
-    write_config(directory, config)
-    tracker = open_tracker(config, directory.path, world_size=ranks.world_size)
+    Raises KeyboardInterrupt on every rank where one of them was asked to stop while it trained.
+    """
+    prepared = _prepare_unless_done(config, directory)
+    signals = StopSignals(config.cluster.grace_seconds)
+    if not ranks.is_first:
+        if not _train(config, ranks, directory, prepared, None, signals):
+            raise KeyboardInterrupt
+        return
+    tracker = _open_tracker(config, ranks, directory)
     status: Status = "FAILED"
     try:
-        tracker.log_artifact(directory.config)
-        _train(config, ranks, directory, prepared, tracker)
+        if not _train(config, ranks, directory, prepared, tracker, signals) or signals.asked():
+            raise KeyboardInterrupt
         evaluate_due(config, directory, tracker)
         status = "FINISHED"
     except KeyboardInterrupt:
@@ -63,21 +68,49 @@ def train_and_evaluate(config: RunConfig, ranks: Ranks, directory: RunDirectory)
         tracker.finish(status)
 
 
+def train_only(config: RunConfig, ranks: Ranks, directory: RunDirectory, stopping: Stopping) -> bool:
+    """One rank's training, where evaluation and the end of the run are somebody else's. Rank 0 tracks.
+
+    Returns whether all steps are done: they are not where `stopping` asked any rank to stop.
+    """
+    prepared = _prepare_unless_done(config, directory)
+    if prepared is None or not ranks.is_first:
+        return _train(config, ranks, directory, prepared, None, stopping)
+    tracker = _open_tracker(config, ranks, directory)
+    try:
+        return _train(config, ranks, directory, prepared, tracker, stopping)
+    finally:
+        tracker.close()
+
+
 def evaluate_due(config: RunConfig, directory: RunDirectory, tracker: Tracker) -> None:
-    """Evaluate the checkpoints that are due and have no results yet; log all results."""
-    if not config.evaluation.benchmarks:
-        return
+    """Evaluate the checkpoints that are due and have no results yet, in this process; log all results."""
+    from distributed_hbt.evaluation.jobs.local import LocalExecutor
+
+    executor = LocalExecutor(max_attempts=config.evaluation.max_attempts)
+    for step in due_steps(config):
+        evaluate_step(config, directory, step, tracker, executor)
+
+
+def evaluate_step(
+    config: RunConfig, directory: RunDirectory, step: int, tracker: Tracker, executor: "Executor"
+) -> None:
+    """Evaluate the checkpoint after `step` steps, unless its results are there; log them."""
     from distributed_hbt.evaluation.evaluate import evaluate_checkpoint
 
-    for step in due_steps(config):
-        out = directory.evaluation(step)
-        for summary in evaluate_checkpoint(config.evaluation, directory.checkpoint(step), out):
-            tracker.log_evaluation(json.loads(summary.read_text(encoding="utf-8")), step=step)
-            tracker.log_artifact(summary, folder=str(summary.parent.relative_to(directory.path)))
+    checkpoint, out = directory.checkpoint(step), directory.evaluation(step)
+    for summary in evaluate_checkpoint(
+        config.evaluation, checkpoint, out, stores=config.stores, executor=executor
+    ):
+        tracker.log_evaluation(json.loads(summary.read_text(encoding="utf-8")), step=step)
+        tracker.log_artifact(summary, folder=str(summary.parent.relative_to(directory.path)))
 
 
 def due_steps(config: RunConfig) -> list[int]:
-    """Steps whose checkpoints are evaluated: multiples of `evaluation.every`, and the last."""
+    """Steps whose checkpoints are evaluated: multiples of `evaluation.every`, and the last. None where there
+    is nothing to evaluate on."""
+    if not config.evaluation.benchmarks:
+        return []
     every = config.evaluation.every or config.train.max_steps
     return sorted({*range(every, config.train.max_steps + 1, every), config.train.max_steps})
 
@@ -85,12 +118,21 @@ def due_steps(config: RunConfig) -> list[int]:
 def _prepare_unless_done(config: RunConfig, directory: RunDirectory) -> "Prepared | None":
     """The run's data, or None where all steps are done. Unusable data is refused here, before anything of
     the run is written."""
-    if (directory.checkpoint(config.train.max_steps) / "COMPLETE").exists():
+    if directory.is_complete(config.train.max_steps):
         _log.info("all %d steps are done", config.train.max_steps)
         return None
     from distributed_hbt.train.worker import prepare
 
     return prepare(config)
+
+
+def _open_tracker(config: RunConfig, ranks: Ranks, directory: RunDirectory) -> Tracker:
+    from distributed_hbt.tracking.open import open_tracker
+
+    write_config(directory, config)
+    tracker = open_tracker(config, directory.path, world_size=ranks.world_size)
+    tracker.log_artifact(directory.config)
+    return tracker
 
 
 def _train(
@@ -99,17 +141,25 @@ def _train(
     directory: RunDirectory,
     prepared: "Prepared | None",
     tracker: Tracker | None,
-) -> None:
+    stopping: Stopping,
+) -> bool:
+    """Train, in rank 0 with the `tracker`; whether all steps are done."""
     if prepared is None:
-        return
+        return True
     import torch.distributed as dist
 
     from distributed_hbt.step_log import StepLog
     from distributed_hbt.train.worker import train
 
     if tracker is None:
-        train(config, ranks, directory, prepared)
+        done = train(config, ranks, directory, prepared, stopping=stopping)
     else:
-        with StepLog(directory, tracker, config.train.max_steps) as log:
-            train(config, ranks, directory, prepared, log_from=log.start, tracking_run=tracker.run_id)
+        # A rank 0 that a dead launcher has left behind may still write; two at once would mix their files.
+        lock = hold(directory.training_lock, "training", config.cluster.wait_seconds)
+        with lock, StepLog(directory, tracker, config.train.max_steps) as log:
+            run, start = tracker.run_id, log.start
+            done = train(
+                config, ranks, directory, prepared, log_from=start, tracking_run=run, stopping=stopping
+            )
     dist.destroy_process_group()
+    return done

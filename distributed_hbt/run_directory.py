@@ -13,6 +13,9 @@ MAY_CHANGE = ("cluster.", "mining.", "output_dir", "train.deepspeed")
 """Fields that a resumed run may have otherwise: they do not touch what is trained or measured. (Whether a
 checkpoint fits the ZeRO stage is the checkpoint's to say.)"""
 
+MARKER = "COMPLETE"
+"""Stands in a checkpoint that is whole."""
+
 
 @dataclass(frozen=True)
 class RunDirectory:
@@ -29,6 +32,11 @@ class RunDirectory:
         return self.path / "train.jsonl"
 
     @property
+    def training_lock(self) -> Path:
+        """Held by rank 0: one training writes here at a time."""
+        return self.path / "training.lock"
+
+    @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 
@@ -39,6 +47,10 @@ class RunDirectory:
 
     def checkpoint(self, step: int) -> Path:
         return self.checkpoints / f"step-{step:08d}"
+
+    def is_complete(self, step: int) -> bool:
+        """Whether the checkpoint after `step` steps is there and whole."""
+        return (self.checkpoint(step) / MARKER).exists()
 
     def evaluation(self, step: int) -> Path:
         return self.path / "evaluation" / f"step-{step:08d}"

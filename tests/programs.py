@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -20,11 +20,13 @@ class Programs:
         kept = {k: v for k, v in os.environ.items() if k not in OF_A_RANK}
         self.environment = {**kept, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 
-    def run(self, *command: str | Path, seconds: int = 900) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *command: str | Path, seconds: int = 900, environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [str(part) for part in command],
             cwd=ROOT,
-            env=self.environment,
+            env={**self.environment, **(environment or {})},
             capture_output=True,
             text=True,
             timeout=seconds,

@@ -5,9 +5,8 @@ from pathlib import Path
 
 from distributed_hbt.comparison.results import RunResult, read_evaluation, read_run
 from distributed_hbt.config.load import load_run
-from distributed_hbt.demo.local_ranks import train_here
 from distributed_hbt.demo.sample.write import write_sample
-from distributed_hbt.demo.strategies import NUM_RANKS, STRATEGIES, write_run
+from distributed_hbt.demo.strategies import STRATEGIES, write_run
 from distributed_hbt.errors import ConfigError
 
 _log = logging.getLogger(__name__)
@@ -15,17 +14,15 @@ _log = logging.getLogger(__name__)
 
 def run_demo(out: Path) -> list[RunResult]:
     """Train and evaluate; an untrained encoder first. What is done already is not done again."""
-    run_files = _prepare(out)
-    results = []
-    for i, run_file in enumerate(run_files):
-        _log.info("%s: training (%d of %d)", run_file.stem, i + 1, len(run_files))
-        train_here(run_file, NUM_RANKS)
-        results.append(read_run(out / run_file.stem))
+    runs = [load_run(run_file) for run_file in _prepare(out)]
+    from distributed_hbt.coordinator.submit import submit
+
+    submit(runs)
     from distributed_hbt.demo.untrained import evaluate_untrained
 
     _log.info("evaluating an untrained encoder")
-    evaluation = evaluate_untrained(load_run(run_files[0]), out / "stores", out / "untrained")
-    return [read_evaluation(evaluation, "untrained"), *results]
+    evaluation = evaluate_untrained(runs[0], out / "stores", out / "untrained")
+    return [read_evaluation(evaluation, "untrained"), *(read_run(run.run_dir) for run in runs)]
 
 
 def _prepare(out: Path) -> list[Path]:

@@ -54,7 +54,7 @@ def run_content(strategy: str, out: Path, sample: SampleFiles) -> dict[str, Any]
                 }
             ]
         },
-        "cluster": {"num_workers": NUM_RANKS, "gpus_per_worker": 0},
+        "cluster": {"num_workers": NUM_RANKS, "gpus_per_worker": 0, "evaluation_placement": "after"},
         "tracking": {"experiment": "demo"},
     }
 

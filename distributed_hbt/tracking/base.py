@@ -27,6 +27,10 @@ class Tracker(Protocol):
         """Keep a copy of a file, in a folder of the run's artifacts."""
         ...
 
+    def close(self) -> None:
+        """Write what is still waiting; the run goes on, in another process. Says in the log what was lost."""
+        ...
+
     def finish(self, status: Status) -> None:
         """Write what is still waiting, and end the run. Says in the log what was lost."""
         ...

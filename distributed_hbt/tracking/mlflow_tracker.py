@@ -52,6 +52,10 @@ class MlflowTracker:
     def finish(self, status: Status) -> None:
         """Waits two minutes at most for what is still to be written."""
         self._writer.call(lambda: self._client.set_terminated(self._run_id, status))
+        self.close()
+
+    def close(self) -> None:
+        """Waits two minutes at most for what is still to be written."""
         lost = self._writer.close(_FINISH_SECONDS)
         if lost:
             _log.warning("tracking: %d entries of run %s are not in MLflow", lost, self._run_id)

@@ -11,11 +11,9 @@ import torch.distributed as dist
 from distributed_hbt.errors import CheckpointError
 from distributed_hbt.models.manifest import EncoderManifest
 from distributed_hbt.models.saved import save_encoder
-from distributed_hbt.run_directory import RunDirectory
+from distributed_hbt.run_directory import MARKER, RunDirectory
 from distributed_hbt.train.engine import Session
 from distributed_hbt.train.weights import whole_weights
-
-MARKER = "COMPLETE"
 
 
 @dataclass(frozen=True)

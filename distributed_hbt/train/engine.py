@@ -3,11 +3,13 @@
 import os
 import warnings
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.distributed import distributed_c10d
 
 from distributed_hbt.config.run import RunConfig
 from distributed_hbt.config.train import TrainConfig
@@ -25,6 +27,7 @@ class Session:
     accelerator: Any
     plugin: Any
     stage: int
+    collective_limit: timedelta
 
     @property
     def device(self) -> torch.device:
@@ -49,6 +52,7 @@ def start_session(config: RunConfig, ranks: Ranks) -> Session:
     from accelerate.utils import InitProcessGroupKwargs
 
     on_gpu = torch.cuda.is_available()
+    limit = timedelta(seconds=config.cluster.collective_timeout_seconds)
     os.environ.setdefault("LOCAL_RANK", str(ranks.local_rank))
     assert config.train.deepspeed is not None
     zero = read_zero(config.train.deepspeed)
@@ -57,9 +61,9 @@ def start_session(config: RunConfig, ranks: Ranks) -> Session:
         deepspeed_plugin=plugin,
         mixed_precision="bf16" if config.model.dtype == "bfloat16" else "no",
         # Without a named backend accelerate believes on a CPU that every rank is alone.
-        kwargs_handlers=[InitProcessGroupKwargs(backend="nccl" if on_gpu else "gloo")],
+        kwargs_handlers=[InitProcessGroupKwargs(backend="nccl" if on_gpu else "gloo", timeout=limit)],
     )
-    session = Session(ranks, accelerator, plugin, int(zero["zero_optimization"]["stage"]))
+    session = Session(ranks, accelerator, plugin, int(zero["zero_optimization"]["stage"]), limit)
     _assert_as_asked(session, "cuda" if on_gpu else "cpu")
     return session
 
@@ -74,6 +78,7 @@ def build_engine(session: Session, model: ChunkedEncoder, train: TrainConfig) ->
         fused=session.device.type == "cuda",
     )
     engine, _ = session.accelerator.prepare(model, optimizer)
+    _limit_collectives(session.collective_limit)
     if engine.zero_optimization_stage() != session.stage:
         raise ConfigError(
             "train.deepspeed",
@@ -98,6 +103,12 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
 def _rank_of(parameter: nn.Parameter) -> int:
     """Number of dimensions; a parameter that ZeRO-3 has partitioned keeps its shape apart."""
     return len(getattr(parameter, "ds_shape", parameter.shape))
+
+
+def _limit_collectives(limit: timedelta) -> None:
+    """DeepSpeed makes process groups of its own, which have torch's time limit and not the run's."""
+    for group in list(distributed_c10d._world.pg_map):
+        distributed_c10d._set_pg_timeout(limit, group)
 
 
 def _avoid_op_builds() -> None:

@@ -15,6 +15,7 @@ from distributed_hbt.data.rank_batch import RankBatch, RankBatches
 from distributed_hbt.errors import WorkerFailed
 from distributed_hbt.losses.objective import Objective
 from distributed_hbt.models.text import TextEncoder
+from distributed_hbt.stop_signals import StopAsked
 from distributed_hbt.train.engine import Session
 from distributed_hbt.train.schedule import learning_rate
 from distributed_hbt.train.step import Backward, cached_backward, make_chunks, plain_backward
@@ -49,8 +50,11 @@ class Trainer:
     train: TrainConfig
     seed: int
 
-    def step(self, step: int) -> StepRecord:
-        """Do step `step`, counted from 0. Raises WorkerFailed on every rank if the loss is not finite."""
+    def step(self, step: int, *, stop_asked: bool = False) -> tuple[StepRecord, bool]:
+        """Do step `step`, counted from 0; its record, and whether any rank was asked to stop.
+
+        Raises WorkerFailed on every rank if the loss is not finite.
+        """
         began = time.perf_counter()
         batch = self.batches.batch(step)
         chunks = make_chunks(
@@ -60,7 +64,7 @@ class Trainer:
         for group in self.engine.optimizer.param_groups:
             group["lr"] = rate
         loss = self.backward(self.engine, batch, chunks, self.objective)
-        mean_loss = self._mean_over_ranks(loss)
+        mean_loss, stop = self._over_ranks(loss, stop_asked)
         if not math.isfinite(mean_loss):
             raise WorkerFailed(
                 f"step {step + 1}",
@@ -69,16 +73,19 @@ class Trainer:
             )
         norm = self._step_engine()
         seconds = time.perf_counter() - began
-        return self._record(batch, step, mean_loss, rate, norm, seconds)
+        return self._record(batch, step, mean_loss, rate, norm, seconds), stop
 
     @property
     def backward(self) -> Backward:
         return cached_backward if self.train.gradient == "cached" else plain_backward
 
-    def _mean_over_ranks(self, loss: Tensor) -> float:
-        total = loss.detach().double()
-        dist.all_reduce(total)
-        return float(total) / self.session.ranks.world_size
+    def _over_ranks(self, loss: Tensor, stop_asked: bool) -> tuple[float, bool]:
+        """Mean loss, and whether any rank was asked to stop: one reduction, so that all agree on the step."""
+        asked = torch.tensor(float(stop_asked), dtype=torch.float64, device=loss.device)
+        total_2 = torch.stack([loss.detach().double(), asked])
+        dist.all_reduce(total_2)
+        total_loss, ranks_asked = total_2.tolist()
+        return total_loss / self.session.ranks.world_size, ranks_asked > 0
 
     def _step_engine(self) -> float:
         """Step, and return the gradient norm before clipping."""
@@ -120,10 +127,19 @@ def run_steps(
     start: int,
     log: Callable[[StepRecord], None],
     checkpoint: Callable[[int], None],
-) -> None:
-    """Steps `start` to the last; `checkpoint(n)` is called after n steps where one is due."""
+    stop_asked: StopAsked,
+) -> int:
+    """Steps `start` to the last, or to the one in which any rank was asked to stop; how many are done in all.
+
+    `checkpoint(n)` is called after n steps where one is due, and before a stop.
+    """
+    done = start
     for step in range(start, trainer.train.max_steps):
-        log(trainer.step(step))
+        record, stop = trainer.step(step, stop_asked=stop_asked())
+        log(record)
         done = step + 1
-        if done % trainer.train.checkpoint_every == 0 or done == trainer.train.max_steps:
+        if stop or done % trainer.train.checkpoint_every == 0 or done == trainer.train.max_steps:
             checkpoint(done)
+        if stop:
+            break
+    return done

@@ -6,6 +6,7 @@ environment alone.
 
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from distributed_hbt.models.manifest import EncoderManifest
 from distributed_hbt.models.saved import save_base
 from distributed_hbt.models.text import TextEncoder
 from distributed_hbt.run_directory import RunDirectory
+from distributed_hbt.stop_signals import Stopping
 from distributed_hbt.train.checkpoint import (
     Saved,
     TrainState,
@@ -69,10 +71,12 @@ def train(
     *,
     log_from: LogFrom | None = None,
     tracking_run: str | None = None,
-) -> None:
+    stopping: Stopping | None = None,
+) -> bool:
     """Train to the last step, from the last complete checkpoint where there is one.
 
-    `log_from` and `tracking_run` are rank 0's. Raises the project's errors.
+    `log_from` and `tracking_run` are rank 0's. Where `stopping` says so on any rank, all of them finish
+    their step and write a checkpoint. Returns whether all steps are done. Raises the project's errors.
     """
     texts, store, plan = prepared.texts, prepared.store, prepared.plan
     session = start_session(config, ranks)
@@ -111,8 +115,11 @@ def train(
         _log.info("wrote %s", path)
 
     start = _resume(trainer, directory, state, saved)
-    run_steps(trainer, start, log_from(start) if log_from else _no_log, checkpoint)
+    log = log_from(start) if log_from else _no_log
+    with stopping or nullcontext(_never) as stop_asked:
+        done = run_steps(trainer, start, log, checkpoint, stop_asked)
     engine.destroy()
+    return done == config.train.max_steps
 
 
 def store_folder(config: RunConfig) -> Path:
@@ -165,6 +172,11 @@ def _build_encoder(config: RunConfig, session: Session, directory: RunDirectory,
 
 def _no_log(record: StepRecord) -> None:
     """Ranks other than the first log nothing."""
+
+
+def _never() -> bool:
+    """Nobody asks a training to stop that was given nobody to ask."""
+    return False
 
 
 def _has_random_base(config: RunConfig) -> bool:

@@ -128,7 +128,7 @@ def losses_and_weights(
 ) -> tuple[list[float], list[float], dict[str, np.ndarray]]:
     """Losses and gradient norms of the first steps, and the weights after them (of rank 0)."""
     made = trainer(run_file, overrides)
-    records = [made.step(step) for step in range(steps)]
+    records = [made.step(step)[0] for step in range(steps)]
     weights = whole_weights(made.engine, made.session.ranks, trainable_only=True)
     made.engine.destroy()
     return (

@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "models": {"config", "errors"},
     "data": {"config", "errors", "languages", "models", "losses"},
     "evaluation": {"config", "data", "errors", "models"},
+    "mining": {"config", "data", "errors", "evaluation", "languages", "models"},
     "tracking": {"config", "errors", "run_directory"},
     "comparison": {"config", "errors", "run_directory"},
 }

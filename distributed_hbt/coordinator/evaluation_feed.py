@@ -1,0 +1,111 @@
+"""Every completed checkpoint that is due, evaluated while training goes on."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from distributed_hbt.config.run import RunConfig
+from distributed_hbt.coordinator.capacity import evaluation_share
+from distributed_hbt.coordinator.evaluation_pool import RayExecutor
+from distributed_hbt.errors import HbtError, WorkerFailed
+from distributed_hbt.evaluation.jobs.job import Executor
+from distributed_hbt.evaluation.jobs.local import LocalExecutor
+from distributed_hbt.evaluation.jobs.progress import LoggedProgress
+from distributed_hbt.pipeline import due_steps, evaluate_step
+from distributed_hbt.run_directory import RunDirectory
+from distributed_hbt.tracking.base import Tracker
+
+_LOOK_SECONDS = 1.0
+_log = logging.getLogger(__name__)
+
+OpenExecutor = Callable[[], AbstractContextManager[Executor]]
+
+
+@contextmanager
+def executor_of(config: RunConfig) -> Iterator[Executor]:
+    """What does the jobs of a submitted run: actors of the connected cluster, or this process where the run
+    asks for none. Its progress goes to the log, where the training's is."""
+    attempts, share = config.evaluation.max_attempts, evaluation_share(config.cluster)
+    sink = LoggedProgress()
+    if share.count:
+        with RayExecutor(config.cluster, max_attempts=attempts, sink=sink) as executor:
+            yield executor
+    else:
+        device = None if share.gpus else "cpu"
+        yield LocalExecutor(device, max_attempts=attempts, sink=sink, threads=int(share.cpus))
+
+
+class EvaluationFeed:
+    """Watches a run directory and evaluates, one checkpoint after the other. Training does not know of it.
+
+    `run` may be called in a thread of its own; `training_is_over` and `abandon` come from others.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        directory: RunDirectory,
+        open_executor: OpenExecutor,
+        tracker: Callable[[], Tracker],
+    ) -> None:
+        """`tracker` is called once a checkpoint is there."""
+        self._config = config
+        self._directory = directory
+        self._open_executor = open_executor
+        self._tracker = tracker
+        self._training_over = threading.Event()
+        self._look_now = threading.Event()
+        self._abandoned = False
+
+    def run(self) -> None:
+        """Evaluate the checkpoints that are due as they come, until the training is over and all have been.
+
+        One that can not be evaluated keeps none of the others from it. Raises WorkerFailed of the first.
+        """
+        failed: WorkerFailed | None = None
+        with self._open_executor() as executor:
+            for step in due_steps(self._config):
+                if not self._wait_for(step):
+                    break
+                error = self._evaluate(step, executor)
+                if error is not None and not self._abandoned:
+                    _log.warning("step %d was not evaluated: %s", step, error)
+                    failed = failed or error
+        if failed is not None and not self._abandoned:
+            raise failed
+
+    def training_is_over(self) -> None:
+        """No further checkpoint will come."""
+        self._training_over.set()
+        self._look_now.set()
+
+    def abandon(self) -> None:
+        """Do not begin another evaluation; what becomes of the one in hand does not matter."""
+        self._abandoned = True
+        self._look_now.set()
+
+    def _wait_for(self, step: int) -> bool:
+        """Whether the checkpoint is there, once it is or will not be."""
+        while not self._abandoned:
+            over = self._training_over.is_set()  # asked first: the last checkpoint comes before it
+            if self._directory.is_complete(step):
+                return True
+            if over:
+                return False
+            self._look_now.wait(_LOOK_SECONDS)
+        return False
+
+    def _evaluate(self, step: int, executor: Executor) -> WorkerFailed | None:
+        _log.info("evaluating step %d", step)
+        try:
+            evaluate_step(self._config, self._directory, step, self._tracker(), executor)
+        except HbtError as error:
+            return WorkerFailed(error.where, error.what, error.remedy)
+        # Whatever it is, the training and the other checkpoints have nothing to do with it.
+        except Exception as error:
+            _log.debug("evaluation of step %d", step, exc_info=True)
+            text = " ".join(f"{type(error).__name__}: {error}".split())
+            where = str(self._directory.checkpoint(step))
+            return WorkerFailed(where, f"could not be evaluated ({text})", "submit again to evaluate it")
+        return None

@@ -1,0 +1,122 @@
+"""A whole run on a Ray cluster: ranks under Ray Train, evaluation beside them, one tracked run."""
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from distributed_hbt.config.paths import check_inputs
+from distributed_hbt.config.run import RunConfig
+from distributed_hbt.coordinator.background import BackgroundCall
+from distributed_hbt.coordinator.capacity import check_capacity, cluster_nodes
+from distributed_hbt.coordinator.cluster import connected
+from distributed_hbt.coordinator.evaluation_feed import EvaluationFeed, executor_of
+from distributed_hbt.coordinator.run_tracking import RunTracking
+from distributed_hbt.coordinator.stop_file import StopFile
+from distributed_hbt.coordinator.training import train
+from distributed_hbt.distributed.process_group import Ranks
+from distributed_hbt.pipeline import check_world, due_steps
+from distributed_hbt.run_directory import RunDirectory, check_run_directory
+from distributed_hbt.run_lock import hold
+from distributed_hbt.stop_signals import StopSignals
+from distributed_hbt.tracking.base import Status
+from distributed_hbt.train.zero import with_deepspeed
+
+_LOOK_SECONDS = 0.2
+_log = logging.getLogger(__name__)
+
+
+def submit(configs: Sequence[RunConfig], address: str | None = None) -> None:
+    """Train and evaluate runs, one after the other, on one cluster: at `address`, or one of this machine.
+
+    What can be known in a second is checked before Ray starts, what the cluster can hold before anything is
+    trained. Raises HbtError; KeyboardInterrupt where SIGTERM or Ctrl-C has ended a run in good order.
+    """
+    runs = [_checked(config) for config in configs]
+    with contextlib.ExitStack() as held:
+        for _, directory in runs:
+            held.enter_context(hold(directory.path / "submit.lock", "hbt submit"))
+        held.enter_context(connected(address))
+        for config, _ in runs:
+            check_capacity(config.cluster, cluster_nodes(), evaluates=bool(due_steps(config)))
+        signals = StopSignals()  # after Ray, which takes SIGTERM for itself
+        held.enter_context(signals)
+        for number, (config, directory) in enumerate(runs, start=1):
+            if len(runs) > 1:
+                _log.info("%s (%d of %d)", config.name, number, len(runs))
+            _tracked(config, directory, signals)
+
+
+def _checked(config: RunConfig) -> tuple[RunConfig, RunDirectory]:
+    """Paths become absolute: the ranks have working directories of their own."""
+    config = config.model_copy(update={"output_dir": str(Path(config.output_dir).absolute())})
+    if config.data.store_dir is not None:
+        data = {"store_dir": str(Path(config.data.store_dir).absolute())}
+        config = config.model_copy(update={"data": config.data.model_copy(update=data)})
+    check_inputs(config)
+    config = with_deepspeed(config)
+    check_world(config, Ranks(0, config.cluster.num_workers, 0))
+    return config, check_run_directory(config)
+
+
+def _tracked(config: RunConfig, directory: RunDirectory, signals: StopSignals) -> None:
+    tracking = RunTracking(config, directory)
+    status: Status = "FAILED"
+    try:
+        _train_and_evaluate(config, directory, tracking, signals)
+        status = "FINISHED"
+    except KeyboardInterrupt:
+        status = "KILLED"
+        raise
+    finally:
+        tracking.finish(status)
+
+
+def _train_and_evaluate(
+    config: RunConfig, directory: RunDirectory, tracking: RunTracking, signals: StopSignals
+) -> None:
+    """Training and evaluation have a thread each; this one waits for them, and for signals."""
+    cluster = config.cluster
+    feed = EvaluationFeed(config, directory, partial(executor_of, config), tracking.tracker)
+    beside = cluster.evaluation_actors > 0 and cluster.evaluation_placement == "beside"
+    try:
+        evaluation = BackgroundCall(feed.run, "evaluation") if beside else None
+        _train(config, directory, signals)
+        feed.training_is_over()
+        if cluster.evaluation_actors:
+            evaluation = evaluation or BackgroundCall(feed.run, "evaluation")
+            while not evaluation.is_over(_LOOK_SECONDS):
+                signals.raise_if_asked()
+            evaluation.result()
+        else:
+            with signals.at_once():  # it is this thread that evaluates
+                feed.run()
+    finally:
+        feed.abandon()
+
+
+def _train(config: RunConfig, directory: RunDirectory, signals: StopSignals) -> None:
+    """Train to the last step. Raises KeyboardInterrupt where a signal came: then the ranks have ended, or did
+    not within `cluster.grace_seconds` and end with the connection to Ray."""
+    if directory.is_complete(config.train.max_steps):
+        _log.info("all %d steps are done", config.train.max_steps)
+        return
+    stop_file, stop = StopFile.of(directory), threading.Event()
+    stop_file.reset()
+    training = BackgroundCall(partial(train, config, directory, stop), "training")
+    ends_at: float | None = None
+    while not training.is_over(_LOOK_SECONDS):
+        if signals.asked() and ends_at is None:
+            grace = config.cluster.grace_seconds
+            _log.info("stopping: the ranks finish their step and write a checkpoint (%d s at most)", grace)
+            stop.set()
+            stop_file.ask()
+            ends_at = time.monotonic() + grace
+        if ends_at is not None and time.monotonic() > ends_at:
+            _log.warning("the ranks have not ended in time and are killed")
+            raise KeyboardInterrupt
+    training.result()
+    signals.raise_if_asked()
