@@ -1,0 +1,23 @@
+"""The encoder that mines."""
+
+from pathlib import Path
+
+from distributed_hbt.config.evaluation import EvaluationConfig
+from distributed_hbt.errors import ConfigError
+from distributed_hbt.evaluation.evaluate import encoder_folder
+from distributed_hbt.evaluation.fingerprint import encoder_fingerprint
+from distributed_hbt.evaluation.jobs.worker import EncoderChoice
+from distributed_hbt.models.manifest import EncoderManifest
+
+
+def encoder_choice(config: EvaluationConfig, checkpoint: Path) -> EncoderChoice:
+    """The encoder of a checkpoint, run as evaluation runs it.
+
+    Raises CheckpointError for a folder without an encoder, ConfigError for a dimension that it lacks.
+    """
+    folder = encoder_folder(checkpoint)
+    dimension = EncoderManifest.read(folder).embedding_dimension
+    if config.dimension is not None and config.dimension > dimension:
+        what = f"{config.dimension} is more than the embedding's {dimension}"
+        raise ConfigError("evaluation.dimension", what, "choose a prefix of the embedding, or null")
+    return EncoderChoice(folder, encoder_fingerprint(folder), config.dimension, config.max_tokens_per_batch)
