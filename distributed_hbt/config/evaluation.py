@@ -155,15 +155,17 @@ class StoreConfig(Section):
     folder: str | None = None
     """Where stores are kept; null: `<output_dir>/stores/embeddings`."""
     dtype: Literal["float32", "float16", "bfloat16"] = "float16"
-    """Type of the embeddings on disk. Search sees the rounded values, the first time too."""
+    """Type of the embeddings on disk. Search sees the rounded values, the first time too. Values that it can
+    not hold are refused."""
     codes: Literal["int8", "prefix"] | None = None
     """Search these smaller codes first, then score the best candidates anew in float32 from the embeddings:
     `int8`, or the first `prefix` dimensions (Matryoshka). The loss against exact search is measured and
-    reported. null: exact search."""
+    reported. They are for embeddings that are slow to read: of such as are in memory, exact search on a CPU
+    takes less time. null: exact search."""
     prefix: int | None = Field(default=None, ge=1)
     """Dimensions of `codes: prefix`."""
     candidates: int = Field(default=4, ge=1)
-    """Candidates a query that are scored anew, as a multiple of the depth."""
+    """Candidates a query and shard that are scored anew, as a multiple of the depth."""
     measured_queries: int = Field(default=100, ge=1)
     """Queries that are searched exactly too, to measure the loss of `codes`."""
 

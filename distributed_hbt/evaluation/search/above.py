@@ -10,7 +10,7 @@ from distributed_hbt.evaluation.search.pair_scores import Floats, Integers, pair
 from distributed_hbt.evaluation.search.thresholds import Limits
 
 UNDECIDED = 1 / 16
-"""Where a larger share of the passages is too close to a limit, a finer product is asked before the scores."""
+"""Where a larger share of the passages is too close to a limit, a finer product comes before the scores."""
 
 
 class Above:
@@ -28,8 +28,8 @@ class Above:
         self.count_T: Integers = np.zeros(len(limits), np.int64)
 
     def add(self, block: Block, margins: Margins, columns: slice) -> None:
-        """The passages of a block; as many limits at once as it has queries, so that memory is bounded."""
-        size = len(self._query_RD)
+        """The passages of a block; few limits at once, so that memory is bounded."""
+        size = max(1, len(self._query_RD) // 2)
         for start in range(0, len(self._limits), size):
             limit_T = np.arange(start, min(start + size, len(self._limits)))
             self._add(limit_T, self._limits.row_T[limit_T], block, margins, columns, self._finer)
@@ -82,4 +82,7 @@ class Above:
         row_P, limit_score_P = self._limits.row_T[limit_P], self._limits.score_T[limit_P]
         score_P = pair_scores(self._query_RD, self._chunk.passage_ND, row_P, column_P)
         tie_P = (score_P == limit_score_P) & (self._chunk.key_N[column_P] < self._limits.key_T[limit_P])
-        return ((score_P > limit_score_P) | tie_P) & (column_P != self._itself_T[limit_P])
+        beaten_P: NDArray[np.bool_] = ((score_P > limit_score_P) | tie_P) & (
+            column_P != self._itself_T[limit_P]
+        )
+        return beaten_P

@@ -1,6 +1,6 @@
 """What a matrix product has to offer to a search: approximate scores in blocks, with proven margins."""
 
-from typing import Protocol
+from typing import Protocol, Self
 
 from distributed_hbt.evaluation.search.bounds import Margins, Rows
 from distributed_hbt.evaluation.search.pair_scores import Floats, Integers
@@ -19,6 +19,12 @@ class Block(Protocol):
     def values(self, position_P: Integers) -> Floats:
         """The values at the positions row * B + column."""
 
+    def best(self, k: int, others: Self | None) -> Self:
+        """The k best values of each query among these and the others, or all where there are fewer."""
+
+    def lowest(self) -> Floats:
+        """The lowest value of each query."""
+
 
 class Prepared(Protocol):
     """Passages ready to be multiplied."""
@@ -27,7 +33,7 @@ class Prepared(Protocol):
     def margins(self) -> Margins: ...
 
     def block(self, rows: Rows, columns: slice) -> Block:
-        """The values of the queries `rows` and the passages `columns`; valid until the next is asked for."""
+        """The values of the queries `rows` and the passages `columns`."""
 
 
 class Product(Protocol):

@@ -24,6 +24,8 @@ class Chunk:
 
     def columns_of(self, key_T: Integers) -> Integers:
         """Where these keys stand, -1 for those that are not here."""
+        if not len(key_T):
+            return np.empty(0, np.int64)
         order_N = self.key_N.argsort()
         place_T = np.searchsorted(self.key_N, key_T, sorter=order_N)
         column_T = order_N[np.minimum(place_T, len(self) - 1)]

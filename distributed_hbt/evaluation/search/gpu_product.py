@@ -1,6 +1,7 @@
 """Approximate scores by torch's matrix product on a GPU."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
@@ -18,37 +19,39 @@ from distributed_hbt.evaluation.search.bounds import (
 from distributed_hbt.evaluation.search.pair_scores import Floats, Integers
 
 TENSOR_FLOAT = 2.0**-10
-"""Relative error of a number that is cut to TF32. Whether torch multiplies float32 so is a switch of the whole
-process, which is not ours to set: the margins hold either way."""
+"""Relative error of a number that is cut to TF32. Whether torch multiplies float32 so is a switch of the
+whole process and not ours to set: the margins hold either way."""
+
+CUT_SUMS = 8
+"""A GPU's matrix units cut where a processor rounds, terms and sums: more than what that can be worse by."""
 
 
 class GpuProduct:
-    """In float32, or in float64, whose margins are that of the score itself; passages relative to a centre."""
+    """In float32; or in float64, which adds nothing to the error of the score itself. Passages are taken
+    relative to a centre, as in BFloat16Product."""
 
     def __init__(self, query_QD: Floats, centre_D: Floats, device: str, dtype: torch.dtype) -> None:
-        self.norm_Q: Doubles = norms(query_QD, "query")
-        self.centre_norm = float(norms(centre_D[None], "the centre of the passages")[0])
-        self.base_Q: Doubles = (query_QD @ centre_D).astype(np.float64)
-        self.query_QD = torch.from_numpy(query_QD).to(device, dtype)
-        self.centre_D = torch.from_numpy(centre_D).to(device)
+        self._norm_Q: Doubles = norms(query_QD)
+        self._centre_norm = float(norms(centre_D[None])[0])
+        self._base_Q: Doubles = (query_QD @ centre_D).astype(np.float64)
+        self._query_QD = torch.from_numpy(query_QD).to(device, dtype)
+        self._centre_D = torch.from_numpy(centre_D).to(device)
 
     def prepare(self, passage_ND: Floats) -> "GpuPassages":
-        difference_ND = torch.from_numpy(passage_ND).to(self.centre_D.device) - self.centre_D
+        difference_ND = torch.from_numpy(passage_ND).to(self._centre_D.device) - self._centre_D
+        difference_ND = difference_ND.to(self._query_QD.dtype)
         longest = float(torch.linalg.vector_norm(difference_ND, dim=1, dtype=torch.float64).max())
-        difference_ND = difference_ND.to(self.query_QD.dtype)
-        return GpuPassages(self.query_QD, difference_ND, self._margins(longest * (1 + 2.0**-20)))
+        return GpuPassages(self._query_QD, difference_ND, self._margins(longest * (1 + 2.0**-20)))
 
     def _margins(self, norm: float) -> Margins:
         """For passages whose difference to the centre has at most this norm."""
-        dimension = len(self.centre_D)
-        # The score itself and q.c are float32 sums; so is the product in float32, but a GPU's units cut what
-        # they add where a processor rounds, which is worse by less than a factor of four.
-        sums = norm + 2 * self.centre_norm + 4 * norm
-        relative = rounding(dimension) * sums
-        if self.query_QD.dtype == torch.float32:
-            relative += 2 * TENSOR_FLOAT * (1 + TENSOR_FLOAT) * norm
-        error_Q = self.norm_Q * relative + underflow(dimension) * (1 + self.norm_Q) * (1 + norm)
-        return Margins(self.base_Q, error_Q, float32_below)
+        dimension = len(self._centre_D)
+        # The score itself and q.c are float32 sums; what `rounding` is too large covers p - c.
+        relative = rounding(dimension) * (norm + 2 * self._centre_norm)
+        if self._query_QD.dtype == torch.float32:
+            relative += (rounding(dimension) * CUT_SUMS + 2 * TENSOR_FLOAT + TENSOR_FLOAT**2) * norm
+        error_Q = self._norm_Q * relative + underflow(dimension) * (1 + self._norm_Q) * (1 + norm)
+        return Margins(self._base_Q, error_Q, float32_below)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,16 @@ class GpuBlock:
         positions = torch.from_numpy(position_P).to(self.value_RB.device)
         found: Floats = self.value_RB.flatten()[positions].float().cpu().numpy()
         return found
+
+    def best(self, k: int, others: Self | None) -> "GpuBlock":
+        value_RB = self.value_RB if others is None else torch.cat([self.value_RB, others.value_RB], dim=1)
+        if value_RB.shape[1] > k:
+            value_RB = value_RB.topk(k, dim=1, sorted=False).values
+        return GpuBlock(value_RB)
+
+    def lowest(self) -> Floats:
+        lowest: Floats = self.value_RB.amin(dim=1).float().cpu().numpy()
+        return lowest
 
     def _limits(self, limit_R: Floats) -> Tensor:
         return torch.from_numpy(limit_R).to(self.value_RB.device)[:, None]

@@ -16,7 +16,7 @@ CENTRE_ROWS = 4096
 def make_products(query_QD: Floats, passage_ND: Floats, device: str) -> list[Product]:
     """From the fastest to the one with the narrowest margins. `passage_ND` are the first passages to come."""
     centre_D = passage_ND[:CENTRE_ROWS].mean(axis=0, dtype=np.float64).astype(np.float32)
-    if device != "cpu":
+    if torch.device(device).type != "cpu":
         types = (torch.float32, torch.float64)
         return [GpuProduct(query_QD, centre_D, device, dtype) for dtype in types]
     finest = Float32Product(query_QD)

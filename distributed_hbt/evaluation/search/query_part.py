@@ -14,67 +14,60 @@ from distributed_hbt.evaluation.search.sizes import Sizes
 from distributed_hbt.evaluation.search.thresholds import Limits
 
 TOO_MANY = 1 / 16
-"""Share of a chunk that may be candidates beside k: computing their scores costs then about what a product
-does that leaves fewer."""
+"""Share of a chunk that may be candidates beside k: to compute their scores costs then about as much as a
+product that leaves fewer."""
 
 
 class QueryPart:
     """The queries `rows` of query_QD."""
 
-    def __init__(self, query_QD: Floats, rows: slice, k: int, limits: Limits, sizes: Sizes) -> None:
+    def __init__(self, query_QD: Floats, rows: slice, limits: Limits, sizes: Sizes) -> None:
         self.rows = rows
-        self.best = Best(rows.stop - rows.start, k)
+        self.best = Best(rows.stop - rows.start, sizes.k, sizes.merge)
         self._query_RD = query_QD[rows]
-        self._k = k
         self._limits = limits
         self._sizes = sizes
         self._above_T: Integers = np.zeros(len(limits), np.int64)
 
     def fill_above(self, above_RR: Integers) -> None:
-        """Write the counts so far, limit t to where its threshold stands; the others stay as they are."""
+        """Write how many passages beat each limit to where its threshold stands."""
         above_RR[self._limits.row_T, self._limits.column_T] = self._above_T
 
     def search(self, chunk: Chunk, product: Product, finer: Product | None) -> bool:
-        """Take the chunk's passages. False, with nothing changed, where `product` rules out too few."""
+        """Take the chunk's passages. False, with nothing changed, where `product` rules out too few of them
+        and there is a finer one."""
         prepared = chunk.prepared(product)
-        candidates = Candidates(prepared.margins, self.rows, self._k, self.best.limit_R)
+        candidates = Candidates(prepared.margins, self.rows, self._sizes.k, self.best.limits())
         above = Above(self._limits, self._query_RD, self.rows, chunk, finer)
-        for columns in self._blocks(len(chunk), candidates):
+        most = self._most(len(chunk), finer)
+        for columns in self._blocks(len(chunk)):
             block = prepared.block(self.rows, columns)
             candidates.add(block, columns)
             above.add(block, prepared.margins, columns)
-            if candidates.size > self._most(finer, len(chunk)):
-                candidates.tighten()
-            if candidates.size > self._most(finer, len(chunk)):
-                if finer is not None:
-                    return False
+            if candidates.size > most:
+                candidates.shrink()
+            if candidates.size > most and finer is not None:
+                return False
+            if candidates.size > most:
                 self._settle(candidates, chunk)
-                candidates.raise_limit(self.best.limit_R)
+                candidates.raise_limit(self.best.limits())
         self._settle(candidates, chunk)
         self._above_T += above.count_T
         return True
 
-    def _blocks(self, num_passages: int, candidates: Candidates) -> Iterator[slice]:
-        """All passages of a chunk; small blocks first, until there is something to rule passages out."""
-        start = 0
-        while start < num_passages:
-            width = max(1, self._sizes.scores // len(self._query_RD))
-            if not candidates.limited:
-                width = min(width, 4 * self._k)
-            stop = min(start + width, num_passages)
-            yield slice(start, stop)
-            start = stop
+    def _blocks(self, num_passages: int) -> Iterator[slice]:
+        width = max(1, self._sizes.scores // len(self._query_RD))
+        for start in range(0, num_passages, width):
+            yield slice(start, min(start + width, num_passages))
 
-    def _most(self, finer: Product | None, num_passages: int) -> int:
+    def _most(self, num_passages: int, finer: Product | None) -> int:
         """Candidates that there may be at once."""
-        if finer is None:
-            return self._sizes.candidates
-        wanted = (self._k + num_passages * TOO_MANY) * len(self._query_RD)
-        return min(self._sizes.candidates, int(wanted))
+        held = self._sizes.candidates
+        wanted = int((self._sizes.k + num_passages * TOO_MANY) * len(self._query_RD))
+        return held if finer is None else min(held, wanted)
 
     def _settle(self, candidates: Candidates, chunk: Chunk) -> None:
         """Compute the candidates' scores, and keep the best."""
-        candidates.tighten()
         row_P, column_P = candidates.take()
         score_P = pair_scores(self._query_RD, chunk.passage_ND, row_P, column_P)
         self.best.merge(row_P, score_P, chunk.key_N[column_P])

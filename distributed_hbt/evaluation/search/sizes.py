@@ -2,38 +2,60 @@
 
 from dataclasses import dataclass
 
-from distributed_hbt.evaluation.search.best import MERGE_BYTES, SMALLEST_MERGE
-from distributed_hbt.evaluation.search.candidates import CANDIDATE_BYTES
-
 SCORE_BYTES = 48
-"""Memory of a score of a block in the worst case, when all are candidates at once: the values as they are
-and compared, and what they become on the way to candidates."""
+"""Memory of a score of a block in the worst case, when all are candidates: the value, what it is compared in,
+and position, row and column on the way to candidates."""
+
+CANDIDATE_BYTES = 96
+"""Memory of a candidate while candidates are sorted and scored."""
+
+MERGED_BYTES = 72
+"""Memory of a passage in a merge: score and key, their orders, before and after."""
+
+SMALLEST_MERGE = 64
+"""Passages a query that a merge has room for at least."""
 
 MOST_ROWS = 2048
 """Queries at once, at most: more make no product faster. Candidates count on 16 bits."""
 
-MOST_CHUNK = 1 << 17
+MOST_CHUNK = 1 << 16
 """Passages of a chunk, at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """`rows` queries meet `chunk` passages in blocks of `scores` scores, and leave `candidates` at most."""
+    """A quarter of the memory each for passages on their way, a block of scores, candidates, and merges."""
 
-    rows: int
-    chunk: int
-    scores: int
-    candidates: int
+    quarter: int
+    dimension: int
+    k: int
+
+    @property
+    def rows(self) -> int:
+        """Queries that meet the passages together: few enough for twice k candidates each."""
+        merged = (self.k + self.merge) * MERGED_BYTES
+        return max(1, min(self.quarter // merged, self.candidates // (2 * self.k), MOST_ROWS))
+
+    def chunk(self, *, copied: bool) -> int:
+        """Passages of a chunk: 2 bytes a value for the rounded ones, 4 more where they have to be copied."""
+        return max(1, min(self.quarter // (self.dimension * (6 if copied else 2)), MOST_CHUNK))
+
+    @property
+    def scores(self) -> int:
+        """Scores of a block."""
+        return self.quarter // SCORE_BYTES
+
+    @property
+    def candidates(self) -> int:
+        """Candidates that are held at once."""
+        return self.quarter // CANDIDATE_BYTES
+
+    @property
+    def merge(self) -> int:
+        """Passages a query that are merged with the best at once."""
+        return 2 * max(self.k, SMALLEST_MERGE)
 
 
 def sizes_for(memory_mb: int, dimension: int, k: int) -> Sizes:
-    """A quarter of the memory each for passages on their way, a block, candidates, and merges."""
-    quarter = memory_mb * 2**20 // 4
-    merged = (k + max(k, SMALLEST_MERGE)) * MERGE_BYTES
-    prepared = dimension * (4 + 2)  # a contiguous copy, where one is needed, and the rounded one
-    return Sizes(
-        rows=max(1, min(quarter // merged, MOST_ROWS)),
-        chunk=max(1, min(quarter // prepared, MOST_CHUNK)),
-        scores=quarter // SCORE_BYTES,
-        candidates=quarter // CANDIDATE_BYTES,
-    )
+    """The sizes that keep a search within `memory_mb`."""
+    return Sizes(memory_mb * 2**20 // 4, dimension, k)

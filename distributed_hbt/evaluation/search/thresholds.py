@@ -11,8 +11,8 @@ from distributed_hbt.evaluation.search.pair_scores import Floats, Integers
 class Thresholds:
     """R scores a query, [Q, R]; `score_QR` is +inf where a query has fewer.
 
-    A passage beats a threshold with a higher score, or with an equal one and a key below `key_QR`. The passage
-    with the key `itself_QR` (-1: none) never does: the threshold is its own score.
+    A passage beats a threshold with a higher score, or with an equal one and a key below `key_QR`. The
+    passage with the key `itself_QR` (-1: none) never does: the threshold is its own score.
     """
 
     score_QR: Floats
@@ -30,8 +30,8 @@ class Thresholds:
     def of(self, rows: slice) -> "Limits":
         """Those of some queries that a passage could beat."""
         score_RR = self.score_QR[rows]
-        at = row_T, _ = np.nonzero(score_RR < np.inf)
-        return Limits(row_T, at[1], score_RR[at], self.key_QR[rows][at], self.itself_QR[rows][at])
+        at = row_T, column_T = np.nonzero(score_RR < np.inf)
+        return Limits(row_T, column_T, score_RR[at], self.key_QR[rows][at], self.itself_QR[rows][at])
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Exact search among passages that come in portions: the best k of every query, and what beats a score."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from distributed_hbt.evaluation.search.thresholds import Thresholds
 
 __all__ = ["StreamingTopK", "Thresholds", "TopK"]
 
+LARGEST_NORM = 2.0**60
+"""Longer vectors could have scores that float32 can not hold."""
+
 
 @dataclass(frozen=True, slots=True)
 class TopK:
@@ -27,10 +31,10 @@ class TopK:
 class StreamingTopK:
     """Scalar products of all queries with all passages added, of which only the best are kept.
 
-    A score is that of `pair_scores`, and nothing else decides: the result is the same to the last bit for any
-    order and portions of the passages, any `memory_mb`, and with a GPU or without. A blocked matrix product of
-    low precision only rules passages out, those that could not be among the best even if it was wrong by its
-    proven bound (`bounds`); the scores of the others are computed.
+    A score is that of `pair_scores`, and nothing else decides: the result is the same to the last bit for
+    any order and portions of the passages, any `memory_mb`, and with a GPU or without. A blocked matrix
+    product of low precision only rules out passages that could not be among the best even if it was wrong
+    by its proven bound (`bounds`); the scores of the others are computed.
     """
 
     def __init__(
@@ -50,6 +54,8 @@ class StreamingTopK:
         _check_vectors(query_QD, "query")
         if k < 1 or memory_mb < 1:
             raise ValueError(f"k ({k}) and memory_mb ({memory_mb}) are at least 1")
+        if not device.startswith(("cpu", "cuda")):
+            raise ValueError(f"a search runs on cpu or cuda, not on {device!r}")
         self._query_QD = np.ascontiguousarray(query_QD)
         self._k = k
         self._device = device
@@ -59,26 +65,27 @@ class StreamingTopK:
         self._thresholds = thresholds or _no_thresholds(len(query_QD))
         self._thresholds.check(len(query_QD))
         self._parts = [
-            QueryPart(self._query_QD, rows, k, self._thresholds.of(rows), self._sizes)
+            QueryPart(self._query_QD, rows, self._thresholds.of(rows), self._sizes)
             for rows in _even_slices(len(query_QD), self._sizes.rows)
         ]
 
     def add(self, passage_ND: Floats, key_N: Integers) -> None:
         """Passages with keys that no other passage has, in this or any other `add`.
 
-        Raises ValueError, with nothing added, for other shapes or types than float32 [N, D] and int64 [N], and
-        for values that are not finite or too large to be scored.
+        Raises ValueError, with nothing added, for other shapes or types than float32 [N, D] and int64 [N],
+        and for values that are not finite or too large to be scored.
         """
         _check_vectors(passage_ND, "passage")
         if passage_ND.shape[1] != self._query_QD.shape[1]:
             dimensions = (self._query_QD.shape[1], passage_ND.shape[1])
-            raise ValueError("queries have {} dimensions, passages {}".format(*dimensions))
+            raise ValueError("queries and passages have {} and {} dimensions".format(*dimensions))
         if key_N.shape != (len(passage_ND),) or key_N.dtype != np.int64:
             raise ValueError(
                 f"{len(passage_ND)} passages need one int64 key each, not {key_N.shape} {key_N.dtype}"
             )
-        for start in range(0, len(passage_ND), self._sizes.chunk):
-            part = slice(start, start + self._sizes.chunk)
+        size = self._sizes.chunk(copied=not passage_ND.flags.c_contiguous)
+        for start in range(0, len(passage_ND), size):
+            part = slice(start, start + size)
             self._search(Chunk(np.ascontiguousarray(passage_ND[part]), key_N[part]))
         self._num_added += len(passage_ND)
 
@@ -93,7 +100,7 @@ class StreamingTopK:
         return TopK(score_QK, key_QK)
 
     @property
-    def above_QR(self) -> Integers:
+    def above_QR(self) -> Integers:  # noqa: N802 (a shape suffix)
         """How many of the passages added so far beat each threshold."""
         above_QR = np.zeros(self._thresholds.score_QR.shape, np.int64)
         for part in self._parts:
@@ -112,7 +119,9 @@ class StreamingTopK:
 def _check_vectors(vector_ND: Floats, name: str) -> None:
     if vector_ND.ndim != 2 or vector_ND.shape[1] < 1 or vector_ND.dtype != np.float32:
         raise ValueError(f"a {name} is a row of a float32 matrix, not {vector_ND.shape} {vector_ND.dtype}")
-    norms(vector_ND, name)
+    wrong = np.flatnonzero(~(norms(vector_ND) < LARGEST_NORM))
+    if len(wrong):
+        raise ValueError(f"{name} {wrong[0]} has values that are not finite, or too large to be scored")
 
 
 def _no_thresholds(num_queries: int) -> Thresholds:
@@ -124,4 +133,4 @@ def _even_slices(total: int, most: int) -> list[slice]:
     """As few slices as there have to be, and no short one at the end."""
     count = -(-total // most)
     edges = [total * i // count for i in range(count + 1)] if count else [0]
-    return [slice(start, stop) for start, stop in zip(edges, edges[1:], strict=False)]
+    return [slice(start, stop) for start, stop in pairwise(edges)]

@@ -32,8 +32,10 @@ _NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 
 DECODERS: dict[str, dict[str, Any]] = {
     "qwen3": {"model_type": "qwen3", **_SIZES, **_GROUPED},
+    "qwen2": {"model_type": "qwen2", **_SIZES, "num_key_value_heads": 2},
     "llama": {"model_type": "llama", **_SIZES, **_GROUPED},
     "mistral": {"model_type": "mistral", **_SIZES, **_GROUPED, "sliding_window": 4},
+    "gemma": {"model_type": "gemma", **_SIZES, **_GROUPED},
     "gemma2": {"model_type": "gemma2", **_SIZES, **_GROUPED, "sliding_window": 4},
     "gemma3_text": {
         "model_type": "gemma3_text",
@@ -42,10 +44,14 @@ DECODERS: dict[str, dict[str, Any]] = {
         "sliding_window": 4,
         "layer_types": ["sliding_attention", "full_attention"],
     },
+    "phi3": {"model_type": "phi3", **_SIZES, "num_key_value_heads": 2, "pad_token_id": None},
 }
 ENCODERS: dict[str, dict[str, Any]] = {
     "xlm-roberta": {"model_type": "xlm-roberta", **_SIZES, **_NO_DROPOUT, "max_position_embeddings": 40},
+    "roberta": {"model_type": "roberta", **_SIZES, **_NO_DROPOUT, "max_position_embeddings": 40},
     "bert": {"model_type": "bert", **_SIZES, **_NO_DROPOUT, "max_position_embeddings": 38},
+    "electra": {"model_type": "electra", **_SIZES, **_NO_DROPOUT, "max_position_embeddings": 38},
+    "modernbert": {"model_type": "modernbert", **_SIZES},
 }
 
 ModelOf = Callable[..., ModelConfig]

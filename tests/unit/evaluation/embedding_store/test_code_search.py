@@ -139,11 +139,20 @@ def test_candidates_of_every_block_are_scored(tmp_path: Path) -> None:
     query_QD = unit_vectors(5, 32, seed=1)
     row_QC = np.random.default_rng(0).integers(0, 200_000, (5, 300))
     score_QC = rescore(shard, query_QD, row_QC)
+    embedding_ND = shard.embeddings()
     expected = [
-        [shard.embeddings()[row] @ query for row in rows]
-        for query, rows in zip(query_QD, row_QC, strict=True)
+        [embedding_ND[row] @ query_D for row in rows] for query_D, rows in zip(query_QD, row_QC, strict=True)
     ]
     np.testing.assert_array_equal(score_QC, np.array(expected))
+
+
+def test_codes_of_every_block_are_searched(tmp_path: Path) -> None:
+    """Catches codes of a later block under the keys of the first."""
+    shard = shard_of(tmp_path, unit_vectors(200_000, 32), Int8Codes())
+    assert len(list(shard.code_blocks())) == 2
+    key_N, query_QD = shuffled_keys(200_000), unit_vectors(5, 32, seed=1)
+    expected = exact(shard, query_QD, 10, key_N)
+    np.testing.assert_array_equal(search_codes(shard, query_QD, 10, 10, key_N).top.key_QK, expected.key_QK)
 
 
 def test_queries_in_several_parts_give_the_same(tmp_path: Path) -> None:

@@ -38,8 +38,8 @@ def test_the_loss_reads_as_a_sentence() -> None:
         "recall of the exact top 100: 0.999 over 100 queries (lowest 0.931); "
         "score at the last rank lower by 0.00031 on average, 0.0021 at most"
     )
-    assert str(CodesLoss(100, 3, 1.0, 0.29, 0, 0)).startswith(
-        "recall of the exact top 100: 1.000 over 3 queries (lowest 0.290)"
+    assert str(CodesLoss(100, 3, 1.0, 0.7 + 0.1 + 0.1, 0, 0)).startswith(
+        "recall of the exact top 100: 1.000 over 3 queries (lowest 0.900)"
     )
 
 
@@ -49,5 +49,6 @@ def test_measured_queries_are_spread(num_queries: int, at_most: int) -> None:
     chosen = evenly_chosen(num_queries, at_most)
     assert len(set(chosen)) == min(num_queries, at_most)
     assert all(0 <= query < num_queries for query in chosen)
+    assert chosen[-1] >= num_queries - num_queries / len(chosen) - 1
     gaps = {after - before for before, after in pairwise(chosen)}
     assert not gaps or max(gaps) - min(gaps) <= 1

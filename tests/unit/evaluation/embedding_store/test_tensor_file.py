@@ -1,5 +1,6 @@
 """Files with a checksum."""
 
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from distributed_hbt.evaluation.embedding_store import tensor_file
 from distributed_hbt.evaluation.embedding_store.rounding import Dtype, stored_dtype, to_stored
 from distributed_hbt.evaluation.embedding_store.tensor_file import (
     Damaged,
@@ -108,3 +110,21 @@ def test_a_safetensors_file_without_a_checksum_is_damage(tmp_path: Path) -> None
     save_file({"embedding": EMBEDDING}, tmp_path / "a.safetensors", {"index": "7"})
     with pytest.raises(Damaged):
         open_tensors(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize(("number", "expected"), [(errno.EIO, Damaged), (errno.ENOMEM, OSError)])
+def test_only_a_failing_disk_is_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, expected: type[Exception]
+) -> None:
+    """Catches an evaluation that ends at a bad sector, and whole shards made anew as memory is short.
+
+    (The disk is imitated: there is no failing one.)
+    """
+
+    def fails(file: object) -> None:
+        raise OSError(number, "from the system")
+
+    path = written(tmp_path)
+    monkeypatch.setattr(tensor_file, "_open", fails)
+    with pytest.raises(expected, match="from the system"):
+        open_tensors(path)
