@@ -5,7 +5,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from distributed_hbt.config.run import ClusterConfig
@@ -83,10 +83,25 @@ def cluster_nodes() -> list[Node]:
     return [Node(has.get("CPU", 0.0), has.get("GPU", 0.0)) for has in resources]
 
 
-def wait_for_room(shares: Sequence[Share], strategy: str, seconds: float, stop: threading.Event) -> None:
+def living_nodes() -> dict[str, str]:
+    """NodeID -> `address (host name)` of the nodes that are alive in the connected cluster."""
+    import ray
+
+    alive = [node for node in ray.nodes() if node["Alive"]]
+    return {node["NodeID"]: f"{node['NodeManagerAddress']} ({node['NodeManagerHostname']})" for node in alive}
+
+
+def wait_for_room(
+    shares: Sequence[Share],
+    strategy: str,
+    seconds: float,
+    stop: threading.Event,
+    at_first: Mapping[str, str],
+) -> None:
     """Return once the connected cluster has these resources free, or `stop` is set.
 
-    Raises WorkerFailed, saying what is needed and there, after `seconds`.
+    Raises WorkerFailed after `seconds`, saying what is needed and there, and which of the nodes that were
+    alive `at_first` are lost.
     """
     import ray
     from ray.util.placement_group import placement_group, remove_placement_group
@@ -106,11 +121,17 @@ def wait_for_room(shares: Sequence[Share], strategy: str, seconds: float, stop: 
                 there = _amounts(free.get("CPU", 0.0), free.get("GPU", 0.0))
                 what = (
                     f"the run needs {_sentence(shares)}; the cluster has {_list(cluster_nodes())}, of which "
-                    f"{there} were free after {seconds:g} s"
+                    f"{there} were free after {seconds:g} s{_lost(at_first)}"
                 )
                 raise WorkerFailed("cluster", what, "free some, ask for less, or raise cluster.wait_seconds")
     finally:
         remove_placement_group(group)
+
+
+def _lost(at_first: Mapping[str, str]) -> str:
+    alive = living_nodes()
+    lost = sorted(name for node, name in at_first.items() if node not in alive)
+    return f"; lost since the start: {', '.join(lost)}" if lost else ""
 
 
 def _missing(shares: Sequence[Share], nodes: Sequence[Node]) -> str | None:

@@ -40,6 +40,13 @@ def connected(address: str | None) -> Iterator[None]:
         yield
 
 
+def is_copied_code() -> bool:
+    """Whether this is a job that Ray runs in a copy of a folder that was sent along."""
+    import ray
+
+    return bool(ray.get_runtime_context().runtime_env.get("working_dir"))
+
+
 @contextlib.contextmanager
 def _local() -> Iterator[None]:
     _settle_token()

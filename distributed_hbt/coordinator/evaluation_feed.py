@@ -3,13 +3,14 @@
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 from distributed_hbt.config.run import RunConfig
 from distributed_hbt.coordinator.capacity import evaluation_share
 from distributed_hbt.coordinator.evaluation_pool import RayExecutor
+from distributed_hbt.coordinator.evaluation_pool_progress import TrackedProgress
 from distributed_hbt.errors import HbtError, WorkerFailed
-from distributed_hbt.evaluation.jobs.job import Executor
+from distributed_hbt.evaluation.jobs.job import Executor, Progress
 from distributed_hbt.evaluation.jobs.local import LocalExecutor
 from distributed_hbt.evaluation.jobs.progress import LoggedProgress
 from distributed_hbt.pipeline import due_steps, evaluate_step
@@ -23,11 +24,16 @@ OpenExecutor = Callable[[], AbstractContextManager[Executor]]
 
 
 @contextmanager
-def executor_of(config: RunConfig) -> Iterator[Executor]:
+def executor_of(config: RunConfig, tracker: Callable[[], Tracker]) -> Iterator[Executor]:
     """What does the jobs of a submitted run: actors of the connected cluster, or this process where the run
-    asks for none. Its progress goes to the log, where the training's is."""
+    asks for none. Its progress goes to the log, where the training's is, and to the tracker."""
     attempts, share = config.evaluation.max_attempts, evaluation_share(config.cluster)
-    sink = LoggedProgress()
+    logged, tracked = LoggedProgress(), TrackedProgress(tracker)
+
+    def sink(progress: Progress) -> None:
+        logged(progress)
+        tracked(progress)
+
     if share.count:
         with RayExecutor(config.cluster, max_attempts=attempts, sink=sink) as executor:
             yield executor
@@ -57,23 +63,26 @@ class EvaluationFeed:
         self._training_over = threading.Event()
         self._look_now = threading.Event()
         self._abandoned = False
+        self._opened = ExitStack()
 
     def run(self) -> None:
         """Evaluate the checkpoints that are due as they come, until the training is over and all have been.
 
-        One that can not be evaluated keeps none of the others from it. Raises WorkerFailed of the first.
+        One that can not be evaluated keeps none of the others from it, and is tried once more when the
+        training is over. Raises WorkerFailed of the first that still can not.
         """
-        failed: WorkerFailed | None = None
-        with self._open_executor() as executor:
+        failed: dict[int, WorkerFailed] = {}
+        with self._opened:
+            executor = self._opened.enter_context(self._open_executor())
             for step in due_steps(self._config):
                 if not self._wait_for(step):
                     break
-                error = self._evaluate(step, executor)
-                if error is not None and not self._abandoned:
-                    _log.warning("step %d was not evaluated: %s", step, error)
-                    failed = failed or error
-        if failed is not None and not self._abandoned:
-            raise failed
+                self._try(step, executor, failed)
+            self._training_over.wait()
+            for step in list(failed):
+                self._try(step, executor, failed)
+        if failed and not self._abandoned:
+            raise next(iter(failed.values()))
 
     def training_is_over(self) -> None:
         """No further checkpoint will come."""
@@ -81,9 +90,11 @@ class EvaluationFeed:
         self._look_now.set()
 
     def abandon(self) -> None:
-        """Do not begin another evaluation; what becomes of the one in hand does not matter."""
+        """End `run` soon: the evaluation in hand is broken off, what it has done so far is kept."""
         self._abandoned = True
+        self._training_over.set()
         self._look_now.set()
+        self._opened.close()
 
     def _wait_for(self, step: int) -> bool:
         """Whether the checkpoint is there, once it is or will not be."""
@@ -95,6 +106,16 @@ class EvaluationFeed:
                 return False
             self._look_now.wait(_LOOK_SECONDS)
         return False
+
+    def _try(self, step: int, executor: Executor, failed: dict[int, WorkerFailed]) -> None:
+        if self._abandoned:
+            return
+        error = self._evaluate(step, executor)
+        if error is None:
+            failed.pop(step, None)
+        elif not self._abandoned:
+            _log.warning("step %d was not evaluated: %s", step, error)
+            failed[step] = error
 
     def _evaluate(self, step: int, executor: Executor) -> WorkerFailed | None:
         _log.info("evaluating step %d", step)

@@ -69,7 +69,7 @@ def _lost(ranks: list[int], text: str) -> Failure:
     where = f"rank{'s' if len(ranks) > 1 else ''} {named}{f' on {node[1]}' if node else ''}"
     if "its node has died" in text:
         return Failure(where, "the node died", text)
-    if "has been hanging" in text:
+    if "has been hanging" in text or "is unavailable" in text:
         return Failure(where, "does not answer any more", text)
     if "connection error code" in text:
         return Failure(where, "the process was killed or crashed (out of memory?)", text)

@@ -12,12 +12,13 @@ from distributed_hbt.config.paths import check_inputs
 from distributed_hbt.config.run import RunConfig
 from distributed_hbt.coordinator.background import BackgroundCall
 from distributed_hbt.coordinator.capacity import check_capacity, cluster_nodes
-from distributed_hbt.coordinator.cluster import connected
+from distributed_hbt.coordinator.cluster import connected, is_copied_code
 from distributed_hbt.coordinator.evaluation_feed import EvaluationFeed, executor_of
 from distributed_hbt.coordinator.run_tracking import RunTracking
 from distributed_hbt.coordinator.stop_file import StopFile
 from distributed_hbt.coordinator.training import train
 from distributed_hbt.distributed.process_group import Ranks
+from distributed_hbt.errors import ConfigError
 from distributed_hbt.pipeline import check_world, due_steps
 from distributed_hbt.run_directory import RunDirectory, check_run_directory
 from distributed_hbt.run_lock import hold
@@ -26,6 +27,7 @@ from distributed_hbt.tracking.base import Status
 from distributed_hbt.train.zero import with_deepspeed
 
 _LOOK_SECONDS = 0.2
+_PARTING_SECONDS = 10.0
 _log = logging.getLogger(__name__)
 
 
@@ -40,6 +42,8 @@ def submit(configs: Sequence[RunConfig], address: str | None = None) -> None:
         for _, directory in runs:
             held.enter_context(hold(directory.path / "submit.lock", "hbt submit"))
         held.enter_context(connected(address))
+        if is_copied_code():
+            _refuse_relative_folders(configs)
         for config, _ in runs:
             check_capacity(config.cluster, cluster_nodes(), evaluates=bool(due_steps(config)))
         signals = StopSignals()  # after Ray, which takes SIGTERM for itself
@@ -62,6 +66,13 @@ def _checked(config: RunConfig) -> tuple[RunConfig, RunDirectory]:
     return config, check_run_directory(config)
 
 
+def _refuse_relative_folders(configs: Sequence[RunConfig]) -> None:
+    for config in configs:
+        if not Path(config.output_dir).is_absolute():
+            what = f"{config.output_dir} is below the job's own copy of the code, and would be lost with it"
+            raise ConfigError("output_dir", what, "give a folder that all machines share, from the root")
+
+
 def _tracked(config: RunConfig, directory: RunDirectory, signals: StopSignals) -> None:
     tracking = RunTracking(config, directory)
     status: Status = "FAILED"
@@ -80,10 +91,10 @@ def _train_and_evaluate(
 ) -> None:
     """Training and evaluation have a thread each; this one waits for them, and for signals."""
     cluster = config.cluster
-    feed = EvaluationFeed(config, directory, partial(executor_of, config), tracking.tracker)
+    feed = EvaluationFeed(config, directory, partial(executor_of, config, tracking.tracker), tracking.tracker)
     beside = cluster.evaluation_actors > 0 and cluster.evaluation_placement == "beside"
+    evaluation = BackgroundCall(feed.run, "evaluation") if beside else None
     try:
-        evaluation = BackgroundCall(feed.run, "evaluation") if beside else None
         _train(config, directory, signals)
         feed.training_is_over()
         if cluster.evaluation_actors:
@@ -96,6 +107,8 @@ def _train_and_evaluate(
                 feed.run()
     finally:
         feed.abandon()
+        if evaluation is not None:
+            evaluation.is_over(_PARTING_SECONDS)
 
 
 def _train(config: RunConfig, directory: RunDirectory, signals: StopSignals) -> None:

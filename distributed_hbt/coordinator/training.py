@@ -8,7 +8,7 @@ import threading
 from typing import Any
 
 from distributed_hbt.config.run import ClusterConfig, RunConfig
-from distributed_hbt.coordinator.capacity import shares_at_once, training_share, wait_for_room
+from distributed_hbt.coordinator.capacity import living_nodes, shares_at_once, training_share, wait_for_room
 from distributed_hbt.coordinator.failures import Failure, explain
 from distributed_hbt.coordinator.rank import rank_environment, run_rank
 from distributed_hbt.errors import WorkerFailed
@@ -30,8 +30,9 @@ def train(config: RunConfig, directory: RunDirectory, stop: threading.Event) -> 
     cluster = config.cluster
     _settle_ray_train(cluster)
     shares = shares_at_once(cluster, evaluates=bool(due_steps(config)))
+    at_first = living_nodes()
     for restart in itertools.count(1):
-        wait_for_room(shares, _strategy(cluster), cluster.wait_seconds, stop)
+        wait_for_room(shares, _strategy(cluster), cluster.wait_seconds, stop, at_first)
         shares = (training_share(cluster),)  # the evaluation has its own by now
         if stop.is_set():
             return
@@ -61,14 +62,16 @@ def _trainer(config: RunConfig, storage: str) -> Any:
     """`storage` is Ray Train's own; the run's files are written by the ranks as under any launcher."""
     from ray.train import FailureConfig, ScalingConfig
     from ray.train import RunConfig as RayRunConfig
-    from ray.train.torch import TorchConfig, TorchTrainer
+    from ray.train.torch import TorchTrainer
     from ray.train.v2.api.config import LoggingConfig
+
+    from distributed_hbt.coordinator.torch_backend import NodeAddressTorchConfig
 
     cluster = config.cluster
     return TorchTrainer(
         run_rank,
         train_loop_config={"config": config},
-        torch_config=TorchConfig(
+        torch_config=NodeAddressTorchConfig(
             backend="nccl" if cluster.gpus_per_worker else "gloo",
             timeout_s=cluster.collective_timeout_seconds,
         ),

@@ -46,7 +46,12 @@ def write_shard_hits(path: Path, hits: Sequence[ShardHits]) -> None:
     arrays: dict[str, Any] = {}
     for i, one in enumerate(hits):
         ids = np.frombuffer("\n".join(one.doc_ids).encode(), np.uint8)
-        of_one: dict[str, NDArray[Any]] = {"score": one.score_QK, "column": one.column_QK, "ids": ids, "above": one.above_QR}
+        of_one: dict[str, NDArray[Any]] = {
+            "score": one.score_QK,
+            "column": one.column_QK,
+            "ids": ids,
+            "above": one.above_QR,
+        }
         arrays |= {f"{name}{i}": array for name, array in of_one.items()}
     with written_whole(path) as partial, partial.open("wb") as file:
         np.savez(file, **arrays)

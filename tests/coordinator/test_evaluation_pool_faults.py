@@ -10,7 +10,15 @@ import pytest
 from distributed_hbt.coordinator import evaluation_pool_seat
 from distributed_hbt.errors import DataError, WorkerFailed
 from distributed_hbt.evaluation.jobs.job import Progress
-from tests.coordinator.evaluation_pool_cluster import CPUS, contents, expected, pool, ray_cluster, running
+from tests.coordinator.evaluation_pool_cluster import (
+    CPUS,
+    PATIENCE,
+    contents,
+    expected,
+    pool,
+    ray_cluster,
+    running,
+)
 from tests.coordinator.evaluation_pool_jobs import (
     Faulty,
     Frozen,
@@ -190,13 +198,16 @@ def test_a_lost_actor_that_can_not_be_replaced_ends_in_an_error_that_names_its_n
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The only node with GPUs is cut off: waiting for ever for one, or not saying what was lost."""
-    with pool(actors=1, start=1.0) as executor, running(executor, [Waiting(tmp_path, 0)]) as errors:
-        wait_for(lambda: bool(attempts(tmp_path, 0)))
-        actor_class = evaluation_pool_seat._actor_class
-        monkeypatch.setattr(
-            evaluation_pool_seat, "_actor_class", lambda share: actor_class(replace(share, cpus=CPUS + 1))
-        )
-        os.kill(attempts(tmp_path, 0)[0], signal.SIGKILL)
+    actor_class = evaluation_pool_seat._actor_class
+    with pool(actors=1) as executor:
+        executor.run([Rows(tmp_path, 1)], "before")
+        monkeypatch.setattr(executor, "_patience", replace(PATIENCE, start=1))
+        with running(executor, [Waiting(tmp_path, 0)]) as errors:
+            wait_for(lambda: bool(attempts(tmp_path, 0)))
+            monkeypatch.setattr(
+                evaluation_pool_seat, "_actor_class", lambda share: actor_class(replace(share, cpus=CPUS + 1))
+            )
+            os.kill(attempts(tmp_path, 0)[0], signal.SIGKILL)
     (error,) = errors
     assert str(error).startswith("cluster: no evaluation actor could be had in 1 s: each needs 1 CPU, ")
     assert f"the last one was on {os.uname().nodename}" in str(error)

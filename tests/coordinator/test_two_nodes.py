@@ -9,74 +9,33 @@ import filecmp
 import json
 import os
 import shutil
-import signal
-import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.coordinator.machines import why_no_machines
-from tests.coordinator.two_nodes import (
-    BIN,
-    SECONDS_UNTIL_HUNG,
-    OneAddress,
-    SeparateNodes,
-    TwoNodes,
-    two_nodes,
-)
+from tests.coordinator.two_nodes import BIN, OneAddress, Program, SeparateNodes, TwoNodes, two_nodes
 from tests.corpus_files import passage, write_lines
 from tests.distributed.run_for_tests import write_run
 
-# The larger node gets rank 0: it is the one that is lost. What is left holds two ranks and two actors.
+# The larger node gets rank 0: it is the one that is lost. The other one holds two ranks and two actors.
 CPUS = (4, 5)
 STEPS, EVERY = 100, 20
 
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "nodes" in metafunc.fixturenames:
-        metafunc.parametrize("nodes", ["namespaces", "raylets"], indirect=True, scope="module")
-
-
-@dataclass(frozen=True)
-class Submitted:
-    """A run that was submitted from the head."""
-
-    process: "subprocess.Popen[bytes]"
-    log: Path
-    directory: Path
-
-    def said(self) -> str:
-        return self.log.read_text()
-
-    def steps(self) -> int:
-        return len((self.directory / "train.jsonl").read_text().splitlines())
-
-    def wait_until(self, true: Callable[[], bool], what: str) -> None:
-        """Raises AssertionError if the run ends before that, or it takes too long."""
-        deadline = time.monotonic() + SECONDS_UNTIL_HUNG
-        while not true():
-            assert self.process.poll() is None, f"ended before {what}:\n{self.said()}"
-            assert time.monotonic() < deadline, f"no sign of {what}:\n{self.said()}"
-            time.sleep(0.02)
-
-    def wait_until_it_trains_on_both(self, nodes: TwoNodes) -> None:
-        """Until steps have been added, of ranks of which each node has one."""
-        self.wait_until(lambda: self.steps() > EVERY + 2, "a step")
-        for node in range(2):
-            assert len(nodes.actors(node, "RayTrainWorker")) == 1
-        assert self.steps() < STEPS
-
-    def wait(self) -> int:
-        """For its end; the exit status."""
-        try:
-            return self.process.wait(SECONDS_UNTIL_HUNG)
-        except subprocess.TimeoutExpired:
-            raise AssertionError(f"the run hangs:\n{self.said()}") from None
+NODES = "import json, sys, ray; ray.init(sys.argv[1]); print(json.dumps(ray.nodes()))"
+TAKE_CPUS = """
+import sys, threading, ray
+from ray.util.placement_group import placement_group
+ray.init(sys.argv[1])
+here = {ray._raylet.RAY_NODE_ID_KEY: ray.get_runtime_context().get_node_id()}
+group = placement_group([{"CPU": int(sys.argv[2])}], bundle_label_selector=[here])
+ray.get(group.ready())
+print("taken", flush=True)
+threading.Event().wait()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +44,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("shared")
 
 
-@pytest.fixture(scope="module")
-def nodes(request: pytest.FixtureRequest, folder: Path) -> Iterator[TwoNodes]:
+@pytest.fixture(scope="module", params=["namespaces", "raylets"])
+def cluster(request: pytest.FixtureRequest, folder: Path) -> Iterator[TwoNodes]:
     reason = why_no_machines()
     if os.environ.get("HBT_TEST_NODES") == "raylets":
         reason = "HBT_TEST_NODES=raylets"
@@ -99,30 +58,30 @@ def nodes(request: pytest.FixtureRequest, folder: Path) -> Iterator[TwoNodes]:
         yield started
 
 
+@pytest.fixture
+def nodes(cluster: TwoNodes) -> Iterator[TwoNodes]:
+    """Both are there, and will be for the next test."""
+    yield cluster
+    if cluster.second_is_lost:
+        cluster.bring_second_back()
+
+
 @pytest.fixture(scope="module")
 def run_file(folder: Path) -> Path:
     """A tiny run, evaluated every `EVERY` steps on a small corpus in several shards."""
     root = folder / "miracl"
-    write_lines(
-        root / "corpus/sw/docs-0.jsonl.gz",
-        *(passage(f"{i}#0", f"{'house' if i % 3 else 'tree'} {i} river {i % 7}") for i in range(200)),
-    )
-    write_lines(
-        root / "topics/topics.miracl-v1.0-sw-dev.tsv", *(f"q{i}\thouse river {i}\n" for i in range(8))
-    )
-    write_lines(
-        root / "qrels/qrels.miracl-v1.0-sw-dev.tsv", *(f"q{i}\tQ0\t{i * 20}#0\t1\n" for i in range(8))
-    )
+    passages = (passage(f"{i}#0", f"{'house' if i % 3 else 'tree'} {i} river {i % 7}") for i in range(200))
+    topics = (f"q{i}\thouse river {i}\n" for i in range(8))
+    judgments = (f"q{i}\tQ0\t{i * 20}#0\t1\n" for i in range(8))
+    write_lines(root / "corpus/sw/docs-0.jsonl.gz", *passages)
+    write_lines(root / "topics/topics.miracl-v1.0-sw-dev.tsv", *topics)
+    write_lines(root / "qrels/qrels.miracl-v1.0-sw-dev.tsv", *judgments)
+    benchmark = {"name": "miracl", "root": str(root), "languages": ["sw"]}
     return write_run(
         folder,
         data={"store_dir": str(folder / "stores")},
         train={"max_steps": STEPS, "checkpoint_every": EVERY},
-        evaluation={
-            "every": EVERY,
-            "depth": 10,
-            "shard_rows": 20,
-            "benchmarks": [{"name": "miracl", "root": str(root), "languages": ["sw"]}],
-        },
+        evaluation={"every": EVERY, "depth": 10, "shard_rows": 20, "benchmarks": [benchmark]},
         cluster={
             "num_workers": 2,
             "gpus_per_worker": 0,
@@ -144,9 +103,11 @@ def undisturbed(programs: Any, run_file: Path) -> Path:
 
 
 @contextlib.contextmanager
-def submitted(nodes: TwoNodes, run_file: Path, undisturbed: Path, *overrides: str) -> Iterator[Submitted]:
-    """The run goes on, on the nodes, from its first checkpoint, which is still to be evaluated: so the
-    evaluation begins before the training."""
+def submitted(
+    nodes: TwoNodes, run_file: Path, undisturbed: Path, *overrides: str
+) -> Iterator[tuple[Program, Path]]:
+    """`hbt submit` and its run directory. The run goes on from its first checkpoint, which is still to be
+    evaluated: so the evaluation begins before the training."""
     folder = Path(tempfile.mkdtemp(dir=run_file.parent))
     directory = folder / undisturbed.name
     first = Path("checkpoints") / f"step-{EVERY:08d}"
@@ -154,82 +115,88 @@ def submitted(nodes: TwoNodes, run_file: Path, undisturbed: Path, *overrides: st
     lines = (undisturbed / "train.jsonl").read_text().splitlines(keepends=True)
     (directory / "train.jsonl").write_text("".join(lines[:EVERY]))
     command = (BIN / "hbt", "submit", run_file, f"--address={nodes.address}", f"output_dir={folder}")
-    process = nodes.start(*command, *overrides, log=folder / "log")
-    try:
-        yield Submitted(process, folder / "log", directory)
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    with nodes.program(folder / "log", *command, *overrides) as run:
+        yield run, directory
 
 
-def test_nodes_have_addresses_of_their_own(nodes: TwoNodes, folder: Path) -> None:
-    """Two nodes that are one: everything below would pass without any network."""
-    if not isinstance(nodes, SeparateNodes):
-        pytest.skip(f"{nodes.form} have none")
-    code = "import json, sys, ray; ray.init(sys.argv[1]); print(json.dumps(ray.nodes()))"
-    (folder / "nodes.py").write_text(code)
-    process = nodes.start(BIN / "python", folder / "nodes.py", nodes.address, log=folder / "nodes.log")
-    assert process.wait(SECONDS_UNTIL_HUNG) == 0
-    found = json.loads((folder / "nodes.log").read_text().splitlines()[-1])
-    named = {(node["NodeManagerAddress"], node["NodeManagerHostname"], node["Alive"]) for node in found}
-    assert named == {("10.83.0.1", "node-1", True), ("10.83.0.2", "node-2", True)}
+@contextlib.contextmanager
+def head_is_busy(nodes: TwoNodes, folder: Path) -> Iterator[None]:
+    """In the block somebody else has all CPUs of the head but one: it does not hold both ranks."""
+    command = (BIN / "python", "-c", TAKE_CPUS, nodes.address, str(CPUS[0] - 1))
+    with nodes.program(folder / "busy.log", *command) as other:
+        other.wait_until(lambda: "taken" in other.said(), "CPUs")
+        yield
 
 
-def test_run_goes_on_where_there_is_room(nodes: TwoNodes, run_file: Path, undisturbed: Path) -> None:
-    """A run that hangs or ends with a node that it could do without; steps or evaluations lost with it."""
-    with submitted(nodes, run_file, undisturbed) as run:
-        for node in range(2):
-            run.wait_until(lambda node=node: nodes.actors(node, "EvaluationActor") != [], "actors")
-        run.wait_until_it_trains_on_both(nodes)
-        nodes.lose_second()
-        assert run.wait() == 0, run.said()
-    assert f"rank 0 on {nodes.addresses[1]}: the node died; starting again (1 of 3)" in run.said()
-    assert losses(run.directory) == losses(undisturbed)
-    for step in range(EVERY, STEPS + 1, EVERY):
-        ours, theirs = (d / f"evaluation/step-{step:08d}/miracl" for d in (run.directory, undisturbed))
-        assert filecmp.cmp(ours / "runs/sw.trec.gz", theirs / "runs/sw.trec.gz", shallow=False)
-        assert measured(ours) == measured(theirs)
-    nodes.bring_second_back()
-
-
-def test_run_waits_for_the_node_and_goes_on_when_it_is_back(
-    nodes: TwoNodes, run_file: Path, undisturbed: Path
-) -> None:
-    """A run that gives up before its time, or does not notice that there is room again."""
-    with submitted(nodes, run_file, undisturbed, *ONLY_ON_BOTH) as run:
-        run.wait_until_it_trains_on_both(nodes)
-        nodes.lose_second()
-        run.wait_until(lambda: "waiting up to" in run.said(), "waiting for the node")
-        nodes.bring_second_back()
-        assert run.wait() == 0, run.said()
-    assert losses(run.directory) == losses(undisturbed)
-
-
-def test_run_without_room_ends_and_names_the_lost_node(
-    nodes: TwoNodes, run_file: Path, undisturbed: Path
-) -> None:
-    """A run that waits for ever for a node that never comes back, or ends without a word of it."""
-    with submitted(nodes, run_file, undisturbed, *ONLY_ON_BOTH, "cluster.wait_seconds=10") as run:
-        run.wait_until_it_trains_on_both(nodes)
-        nodes.lose_second()
-        assert run.wait() == 1, run.said()
-    error = run.said().splitlines()[-1]
-    assert error.startswith("hbt: error: ")
-    assert nodes.addresses[1] in error
-    nodes.bring_second_back()
-
-
-ONLY_ON_BOTH = ("cluster.cpus_per_worker=3", "evaluation.benchmarks=[]")
-"""No node holds both ranks, and nothing is evaluated."""
+def lose_second_in_the_middle(nodes: TwoNodes, run: Program, directory: Path) -> None:
+    """Once steps were added by ranks of which each node has one."""
+    run.wait_until(lambda: len(losses(directory)) > EVERY + 2, "a step")
+    assert [len(nodes.actors(node, "RayTrainWorker")) for node in range(2)] == [1, 1]
+    assert len(losses(directory)) < STEPS
+    nodes.lose_second()
 
 
 def losses(directory: Path) -> list[tuple[int, float]]:
-    lines = (directory / "train.jsonl").read_text().splitlines()
-    return [(step["step"], step["loss"]) for step in map(json.loads, lines)]
+    text = (directory / "train.jsonl").read_text()
+    whole_lines = text[: text.rfind("\n") + 1].splitlines()
+    return [(step["step"], step["loss"]) for step in map(json.loads, whole_lines)]
 
 
 def measured(folder: Path) -> dict[str, Any]:
     """The summary without the checkpoint's path."""
     content: dict[str, Any] = json.loads((folder / "summary.json").read_text())
     return {key: value for key, value in content.items() if key != "checkpoint"}
+
+
+def test_nodes_have_addresses_of_their_own(nodes: TwoNodes, folder: Path) -> None:
+    """Two nodes that are one: everything below would pass without any network."""
+    if not isinstance(nodes, SeparateNodes):
+        pytest.skip(f"{nodes.form} have none")
+    with nodes.program(folder / "nodes.log", BIN / "python", "-c", NODES, nodes.address) as program:
+        assert program.wait() == 0, program.said()
+    found = json.loads(program.said().splitlines()[-1])
+    named = {(node["NodeManagerAddress"], node["NodeManagerHostname"], node["Alive"]) for node in found}
+    assert named == {("10.83.0.1", "node-1", True), ("10.83.0.2", "node-2", True)}
+
+
+def test_run_goes_on_where_there_is_room(nodes: TwoNodes, run_file: Path, undisturbed: Path) -> None:
+    """A run that hangs or ends with a node that it could do without; steps or evaluations lost with it."""
+    with submitted(nodes, run_file, undisturbed) as (run, directory):
+        for node in range(2):
+            run.wait_until(lambda node=node: nodes.actors(node, "EvaluationActor") != [], "actors")
+        lose_second_in_the_middle(nodes, run, directory)
+        assert run.wait() == 0, run.said()
+    assert f"rank 0 on {nodes.addresses[1]}" in run.said()
+    assert "starting again (1 of 3)" in run.said()
+    assert losses(directory) == losses(undisturbed)
+    for step in range(EVERY, STEPS + 1, EVERY):
+        ours, theirs = (d / f"evaluation/step-{step:08d}/miracl" for d in (directory, undisturbed))
+        assert filecmp.cmp(ours / "runs/sw.trec.gz", theirs / "runs/sw.trec.gz", shallow=False)
+        assert measured(ours) == measured(theirs)
+
+
+def test_run_waits_for_the_node_and_goes_on_when_it_is_back(
+    nodes: TwoNodes, folder: Path, run_file: Path, undisturbed: Path
+) -> None:
+    """A run that gives up before its time, or does not notice that there is room again."""
+    run_of = submitted(nodes, run_file, undisturbed, "evaluation.benchmarks=[]")
+    with head_is_busy(nodes, folder), run_of as (run, directory):
+        lose_second_in_the_middle(nodes, run, directory)
+        run.wait_until(lambda: "waiting up to" in run.said(), "waiting for the node")
+        nodes.bring_second_back()
+        assert run.wait() == 0, run.said()
+    assert losses(directory) == losses(undisturbed)
+
+
+def test_run_without_room_ends_and_names_the_lost_node(
+    nodes: TwoNodes, folder: Path, run_file: Path, undisturbed: Path
+) -> None:
+    """A run that waits for ever for a node that never comes back, or ends without a word of it."""
+    overrides = ("evaluation.benchmarks=[]", "cluster.wait_seconds=10")
+    run_of = submitted(nodes, run_file, undisturbed, *overrides)
+    with head_is_busy(nodes, folder), run_of as (run, directory):
+        lose_second_in_the_middle(nodes, run, directory)
+        assert run.wait() == 1, run.said()
+    error = run.said().splitlines()[-1]
+    assert error.startswith("hbt: error: ")
+    assert nodes.addresses[1] in error

@@ -5,13 +5,15 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +38,32 @@ SOON = {
 }
 
 
+@dataclass(frozen=True)
+class Program:
+    """A program that runs, and its stdout and stderr together."""
+
+    process: "subprocess.Popen[bytes]"
+    log: Path
+
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def wait_until(self, true: Callable[[], bool], what: str) -> None:
+        """Raises AssertionError if it ends before that, or that takes too long."""
+        deadline = time.monotonic() + SECONDS_UNTIL_HUNG
+        while not true():
+            assert self.process.poll() is None, f"ended before {what}:\n{self.said()}"
+            assert time.monotonic() < deadline, f"no sign of {what}:\n{self.said()}"
+            time.sleep(0.02)
+
+    def wait(self) -> int:
+        """For its end; the exit status. Raises AssertionError if it hangs."""
+        try:
+            return self.process.wait(SECONDS_UNTIL_HUNG)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"hangs:\n{self.said()}") from None
+
+
 class TwoNodes(ABC):
     """The first node is the head. Programs that use the cluster are started on it."""
 
@@ -48,6 +76,7 @@ class TwoNodes(ABC):
         """`folder` takes the logs."""
         self._folder = folder
         self._cpus = cpus
+        self.second_is_lost = False
         self._raylets: list[subprocess.Popen[bytes]] = []
         self.environment = {
             **os.environ,
@@ -63,9 +92,13 @@ class TwoNodes(ABC):
     def address(self) -> str:
         """The cluster's, host:port."""
 
-    @abstractmethod
     def lose_second(self) -> None:
         """From now on the second node can not be reached."""
+        self._lose_second()
+        self.second_is_lost = True
+
+    @abstractmethod
+    def _lose_second(self) -> None: ...
 
     @abstractmethod
     def _on(self, node: int, command: Sequence[str | Path]) -> list[str]:
@@ -85,10 +118,12 @@ class TwoNodes(ABC):
         self._raylets[1].wait(SECONDS_UNTIL_HUNG)
         self._raylets[1] = self._start_second()
         self._wait_for_node(1)
+        self.second_is_lost = False
 
-    def start(self, *command: str | Path, log: Path) -> subprocess.Popen[bytes]:
-        """A program on the head, in a process group of its own."""
-        return subprocess.Popen(
+    @contextlib.contextmanager
+    def program(self, log: Path, *command: str | Path) -> "Iterator[Program]":
+        """A program on the head, which is killed at the end of the block."""
+        process = subprocess.Popen(
             self._on(0, command),
             cwd=ROOT,
             env=self.environment,
@@ -97,6 +132,12 @@ class TwoNodes(ABC):
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+        try:
+            yield Program(process, log)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
     def actors(self, node: int, name: str) -> "list[psutil.Process]":
         """Processes of a node that are actors of that class."""
@@ -164,7 +205,7 @@ class SeparateNodes(TwoNodes):
     def address(self) -> str:
         return f"{self.addresses[0]}:6379"
 
-    def lose_second(self) -> None:
+    def _lose_second(self) -> None:
         self._switch.cut(self.addresses[1])
 
     def mend(self) -> None:
@@ -206,7 +247,7 @@ class OneAddress(TwoNodes):
     def address(self) -> str:
         return f"127.0.0.1:{self._port}"
 
-    def lose_second(self) -> None:
+    def _lose_second(self) -> None:
         import psutil
 
         raylet = psutil.Process(self._raylets[1].pid)

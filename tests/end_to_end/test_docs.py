@@ -1,6 +1,7 @@
 """Every command in the README and the docs is one that works."""
 
 import gzip
+import os
 import re
 import shlex
 import subprocess
@@ -29,7 +30,7 @@ def commands() -> Iterator[tuple[str, str]]:
         text = page.read_text(encoding="utf-8")
         blocks = re.findall(r"```sh\n(.*?)```", text, flags=re.S)
         lines = [line for block in blocks for line in block.splitlines() if line.strip()]
-        lines += re.findall(r"`((?:make|hbt|accelerate|torchrun) [^`]*)`", text)
+        lines += re.findall(r"`((?:make|hbt|accelerate|torchrun|launchers/ray_submit.sh) [^`]*)`", text)
         for line in lines:
             if not line.endswith("..."):
                 yield page.name, line
@@ -57,6 +58,10 @@ def test_documented_command_is_valid(page: str, command: str, monkeypatch: pytes
         subprocess.run(["make", "--dry-run", *words[1:]], cwd=ROOT, check=True, capture_output=True)
     elif words[0] == "hbt":
         check_hbt(words[1:])
+    elif words[0] == "launchers/ray_submit.sh":
+        assert os.access(ROOT / words[0], os.X_OK)
+        subprocess.run(["bash", "-n", ROOT / words[0]], check=True)
+        check_hbt(["submit", *words[2:]])
     elif words[0] in ("accelerate", "torchrun"):
         if "--config_file" in words:
             assert (ROOT / words[words.index("--config_file") + 1]).is_file()

@@ -2,6 +2,8 @@
 
 import json
 import os
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from distributed_hbt.config.load import load_run
 from distributed_hbt.data.store.prepare import prepare_store
 from distributed_hbt.models.saved import load_encoder
 from tests.distributed.run_for_tests import rows, write_run
-from tests.programs import Programs
+from tests.programs import BIN, Programs
 from tests.tiny_encoder import write_checkpoint
 
 
@@ -79,6 +81,28 @@ def test_a_pool_of_actors_writes_the_same_bytes(
     assert done.returncode == 0, done.stderr
     assert one.read_bytes() == two.read_bytes()
     assert "120 rows, " in done.stdout
+
+
+def test_a_run_that_is_killed_goes_on_when_it_is_started_again(
+    run_file: Path, tmp_path: Path, programs: Programs
+) -> None:
+    """Catches a lock, or half a file, of a dead process that stands in the way, and lost shards."""
+    out, clean = tmp_path / "out.jsonl", tmp_path / "clean.jsonl"
+    one_each = "evaluation.shard_rows=1"
+    assert main(mine(run_file, clean, one_each)) == 0
+    first = programs.start(BIN / "hbt", *mine(run_file, out, one_each), log=tmp_path / "log")
+    deadline = time.monotonic() + 600
+    while not list(tmp_path.glob("out.jsonl.work/*/shard-*.npz")):
+        assert first.poll() is None, (tmp_path / "log").read_text()
+        assert time.monotonic() < deadline
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    assert not out.exists()
+    assert (tmp_path / "out.jsonl.work" / "lock").exists()
+    done = programs.hbt(*mine(run_file, out, one_each))
+    assert done.returncode == 0, done.stderr
+    assert out.read_bytes() == clean.read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clean.jsonl", "log", "out.jsonl"]
 
 
 def test_rows_without_a_negative_are_said_on_stderr(

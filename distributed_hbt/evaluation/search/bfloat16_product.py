@@ -20,7 +20,7 @@ from distributed_hbt.evaluation.search.bounds import (
 )
 from distributed_hbt.evaluation.search.pair_scores import Floats
 
-ROUNDED_VALUES = 1 << 17
+ROUNDED_VALUES = 1 << 16
 """Values that are rounded at once: they stay in a core's cache on the way."""
 
 PROCESSOR = Path("/proc/cpuinfo")

@@ -62,11 +62,13 @@ class GpuPassages:
 
     def block(self, rows: Rows, columns: slice) -> "GpuBlock":
         chosen = rows if isinstance(rows, slice) else torch.from_numpy(rows).to(self.query_QD.device)
-        return GpuBlock(self.query_QD[chosen] @ self.passage_ND[columns].T)
+        return GpuBlock((self.query_QD[chosen] @ self.passage_ND[columns].T).float())
 
 
 @dataclass(frozen=True, slots=True)
 class GpuBlock:
+    """Values in float32, whatever they were computed in."""
+
     value_RB: Tensor
 
     def reaching(self, floor_R: Floats) -> Integers:
@@ -80,7 +82,7 @@ class GpuBlock:
 
     def values(self, position_P: Integers) -> Floats:
         positions = torch.from_numpy(position_P).to(self.value_RB.device)
-        found: Floats = self.value_RB.flatten()[positions].float().cpu().numpy()
+        found: Floats = self.value_RB.flatten()[positions].cpu().numpy()
         return found
 
     def best(self, k: int, others: Self | None) -> "GpuBlock":
@@ -90,7 +92,7 @@ class GpuBlock:
         return GpuBlock(value_RB)
 
     def lowest(self) -> Floats:
-        lowest: Floats = self.value_RB.amin(dim=1).float().cpu().numpy()
+        lowest: Floats = self.value_RB.amin(dim=1).cpu().numpy()
         return lowest
 
     def _limits(self, limit_R: Floats) -> Tensor:

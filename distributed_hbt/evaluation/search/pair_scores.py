@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
 
-GATHERED_VALUES = 1 << 18
-"""Float32 values that are gathered at once: 1 MiB, so that they stay in a core's cache."""
+GATHERED_VALUES = 1 << 17
+"""Float32 values that are gathered at once: half a MiB, so that they stay in a core's cache."""
 
 RUN = 64
 """Pairs of one query that are worth a step of the loop."""

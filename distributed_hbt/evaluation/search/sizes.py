@@ -22,11 +22,16 @@ MOST_CHUNK = 1 << 16
 """Passages of a chunk, at most."""
 
 
+PREPARED_BYTES = {"cpu": 2, "cuda": 16}
+"""Memory of a passage's value once it is prepared: rounded; or on a GPU, for a product of each precision."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """A quarter of the memory each for passages on their way, a block of scores, candidates, and merges."""
+    """`share` bytes each for the passages of a chunk, a block of scores, and candidates or merges."""
 
-    quarter: int
+    share: int
+    vector_bytes: int
     dimension: int
     k: int
 
@@ -34,21 +39,22 @@ class Sizes:
     def rows(self) -> int:
         """Queries that meet the passages together: few enough for twice k candidates each."""
         merged = (self.k + self.merge) * MERGED_BYTES
-        return max(1, min(self.quarter // merged, self.candidates // (2 * self.k), MOST_ROWS))
+        return max(1, min(self.share // merged, self.candidates // (2 * self.k), MOST_ROWS))
 
     def chunk(self, *, copied: bool) -> int:
-        """Passages of a chunk: 2 bytes a value for the rounded ones, 4 more where they have to be copied."""
-        return max(1, min(self.quarter // (self.dimension * (6 if copied else 2)), MOST_CHUNK))
+        """Passages of a chunk; `copied`: they are not contiguous, so that a copy is made of them."""
+        vector = self.vector_bytes + 4 * self.dimension * copied
+        return max(1, min(self.share // vector, MOST_CHUNK))
 
     @property
     def scores(self) -> int:
         """Scores of a block."""
-        return self.quarter // SCORE_BYTES
+        return self.share // SCORE_BYTES
 
     @property
     def candidates(self) -> int:
         """Candidates that are held at once."""
-        return self.quarter // CANDIDATE_BYTES
+        return self.share // CANDIDATE_BYTES
 
     @property
     def merge(self) -> int:
@@ -56,6 +62,7 @@ class Sizes:
         return 2 * max(self.k, SMALLEST_MERGE)
 
 
-def sizes_for(memory_mb: int, dimension: int, k: int) -> Sizes:
-    """The sizes that keep a search within `memory_mb`."""
-    return Sizes(memory_mb * 2**20 // 4, dimension, k)
+def sizes_for(memory_mb: int, dimension: int, k: int, device: str = "cpu") -> Sizes:
+    """The sizes that keep a search within `memory_mb`, and as much again on a GPU."""
+    prepared = PREPARED_BYTES[device.partition(":")[0]]
+    return Sizes(memory_mb * 2**20 // 3, prepared * dimension, dimension, k)

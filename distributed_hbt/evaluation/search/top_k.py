@@ -11,7 +11,7 @@ from distributed_hbt.evaluation.search.chunk import Chunk
 from distributed_hbt.evaluation.search.pair_scores import Floats, Integers
 from distributed_hbt.evaluation.search.products import make_products
 from distributed_hbt.evaluation.search.query_part import QueryPart
-from distributed_hbt.evaluation.search.sizes import sizes_for
+from distributed_hbt.evaluation.search.sizes import PREPARED_BYTES, sizes_for
 from distributed_hbt.evaluation.search.thresholds import Thresholds
 
 __all__ = ["StreamingTopK", "Thresholds", "TopK"]
@@ -46,22 +46,22 @@ class StreamingTopK:
         device: str = "cpu",
         thresholds: Thresholds | None = None,
     ) -> None:
-        """`memory_mb` bounds what a search takes beside queries, passages and result. `device` is "cpu", or
-        the GPU that does the matrix products ("cuda", "cuda:1").
+        """`memory_mb` bounds what a search takes beside queries, passages and result, and as much again on a
+        GPU. `device` is "cpu", or the GPU that does the matrix products ("cuda", "cuda:1").
 
         Raises ValueError for shapes, types and values that make no search.
         """
         _check_vectors(query_QD, "query")
         if k < 1 or memory_mb < 1:
             raise ValueError(f"k ({k}) and memory_mb ({memory_mb}) are at least 1")
-        if not device.startswith(("cpu", "cuda")):
+        if device.partition(":")[0] not in PREPARED_BYTES:
             raise ValueError(f"a search runs on cpu or cuda, not on {device!r}")
         self._query_QD = np.ascontiguousarray(query_QD)
         self._k = k
         self._device = device
         self._products: list[Product] = []
         self._num_added = 0
-        self._sizes = sizes_for(memory_mb, query_QD.shape[1], k)
+        self._sizes = sizes_for(memory_mb, query_QD.shape[1], k, device)
         self._thresholds = thresholds or _no_thresholds(len(query_QD))
         self._thresholds.check(len(query_QD))
         self._parts = [

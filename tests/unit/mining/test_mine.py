@@ -355,6 +355,28 @@ def test_other_rows_or_rules_do_not_take_over_what_a_killed_run_left(bench: Benc
     assert first == second
 
 
+def test_a_mistake_in_the_second_command_costs_nothing(bench: Bench) -> None:
+    """Catches the hours of a killed run removed because the next command had a wrong setting."""
+    killed = Backwards(stop_after=12)
+    with pytest.raises(KeyboardInterrupt):
+        bench.mine(bench.config(), executor=killed)
+    with pytest.raises(ConfigError, match="leaves nothing to search"):
+        bench.mine(bench.config(corpus={"fi": str(bench.folder / "rows.jsonl")}, language="same"))
+    again = Backwards()
+    bench.mine(bench.config(), executor=again)
+    assert not {path for path in killed.ran if path.parent.name != "corpora"} & set(again.ran)
+
+
+def test_a_language_that_no_folder_can_be_named_by_stays_in_the_work_folder(bench: Bench) -> None:
+    """Catches a code with slashes in it that leads out of the folder which is removed at the end."""
+    config = bench.config([row("g1"), row("g2"), row("g3") | {"passage_language": "../../x"}])
+    out = bench.folder / "deep" / "out.jsonl"
+    summary = mine(config, bench.encoder(config), out, LocalExecutor("cpu"))
+    assert summary.rows == 3
+    assert {path.name for path in bench.folder.iterdir()} - {"runs"} == {"deep", "rows.jsonl"}
+    assert list(out.parent.iterdir()) == [out]
+
+
 def test_a_random_choice_is_the_row_s_own(bench: Bench) -> None:
     """Catches one generator for all rows: with other rows before it a row would get other negatives."""
     config = bench.config(choice="random")
@@ -431,7 +453,7 @@ def test_languages_that_leave_nothing_are_refused(
 def test_a_dimension_that_the_encoder_lacks_is_refused_before_the_data_is_read(bench: Bench) -> None:
     """Catches hours of reading before the first shard fails."""
     settings = bench.config().evaluation.model_copy(update={"dimension": 33})
-    with pytest.raises(ConfigError, match="evaluation.dimension: 33 is more than the embedding's 32; "):
+    with pytest.raises(ConfigError, match=r"evaluation\.dimension: 33 is more than the embedding's 32; "):
         encoder_choice(settings, bench.checkpoint)
     assert encoder_choice(settings.model_copy(update={"dimension": 32}), bench.checkpoint).dimension == 32
 

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from distributed_hbt.config.data import DataConfig
 from distributed_hbt.data.example import Passage
+from distributed_hbt.data.sources import read_rows
 from distributed_hbt.errors import DataError
 from distributed_hbt.mining.rows import keep_rows, read_kept
 from tests.corpus_files import write_lines
@@ -106,3 +107,19 @@ def test_sources_without_rows_and_passages_without_end_are_refused(tmp_path: Pat
     bad = write_lines(tmp_path / "b.jsonl", native("1", query=""))
     with pytest.raises(DataError, match="none of the rows is usable"):
         keep(data({"format": "hbt_jsonl", "path": bad}, max_bad_share=1.0), tmp_path)
+
+
+def test_files_that_change_while_they_are_read_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches rows of two versions under the name of one, which a second start would take for the data's."""
+    path = write_lines(tmp_path / "a.jsonl", native("1"))
+
+    def read_and_change(source: Any) -> Any:
+        yield from read_rows(source)
+        write_lines(path, native("1"), native("2"))
+
+    monkeypatch.setattr("distributed_hbt.mining.rows.read_rows", read_and_change)
+    with pytest.raises(DataError, match="files changed while they were read"):
+        keep(data({"format": "hbt_jsonl", "path": path}), tmp_path)
+    assert not list(tmp_path.glob("work/*/*"))
