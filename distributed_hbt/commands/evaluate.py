@@ -1,4 +1,4 @@
-"""hbt evaluate RUN.yaml --checkpoint DIR [--checkpoint DIR ...] [--out DIR] [--address ADDR] [key=value ...]"""
+"""hbt evaluate RUN.yaml --checkpoint DIR ... [--out DIR] [--address ADDR] [key=value ...]"""
 
 import argparse
 import json

@@ -10,9 +10,9 @@ from distributed_hbt.coordinator.capacity import evaluation_share
 from distributed_hbt.coordinator.evaluation_pool import RayExecutor
 from distributed_hbt.coordinator.evaluation_pool_progress import TrackedProgress
 from distributed_hbt.errors import HbtError, WorkerFailed
-from distributed_hbt.evaluation.jobs.job import Executor, Progress
+from distributed_hbt.evaluation.jobs.job import Executor
 from distributed_hbt.evaluation.jobs.local import LocalExecutor
-from distributed_hbt.evaluation.jobs.progress import LoggedProgress
+from distributed_hbt.evaluation.jobs.progress import LoggedProgress, to_all
 from distributed_hbt.pipeline import due_steps, evaluate_step
 from distributed_hbt.run_directory import RunDirectory
 from distributed_hbt.tracking.base import Tracker
@@ -28,12 +28,7 @@ def executor_of(config: RunConfig, tracker: Callable[[], Tracker]) -> Iterator[E
     """What does the jobs of a submitted run: actors of the connected cluster, or this process where the run
     asks for none. Its progress goes to the log, where the training's is, and to the tracker."""
     attempts, share = config.evaluation.max_attempts, evaluation_share(config.cluster)
-    logged, tracked = LoggedProgress(), TrackedProgress(tracker)
-
-    def sink(progress: Progress) -> None:
-        logged(progress)
-        tracked(progress)
-
+    sink = to_all(LoggedProgress(), TrackedProgress(tracker))
     if share.count:
         with RayExecutor(config.cluster, max_attempts=attempts, sink=sink) as executor:
             yield executor
