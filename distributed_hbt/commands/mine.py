@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
     if not options.checkpoint.is_dir():
         raise CheckpointError(str(options.checkpoint), "no such folder", "name a checkpoint's folder")
     from distributed_hbt.coordinator.evaluation_pool import open_executor
-    from distributed_hbt.mining.encoder import encoder_choice
+    from distributed_hbt.evaluation.encoder_choice import encoder_choice
     from distributed_hbt.mining.mine import mine
 
     encoder = encoder_choice(config.evaluation, options.checkpoint)

@@ -102,7 +102,8 @@ def search_corpora(
     CheckpointError or WorkerFailed, as the jobs do.
     """
     searches = [_Search(request, encoder, settings, places) for request in requests]
-    executor.run([job for search in searches for job in search.embedding_jobs()], f"{label}: queries")
+    embedding = {job.output: job for search in searches for job in search.embedding_jobs()}
+    executor.run(list(embedding.values()), f"{label}: queries")
     jobs = [search.shard_jobs() for search in searches]
     executor.run([job for of_search in jobs for job in of_search], label)
     executor.run([search.merge_job(of) for search, of in zip(searches, jobs, strict=True)], f"{label}: merge")
@@ -119,6 +120,7 @@ class _Search:
         self._encoder = encoder
         self._settings = settings
         self._shards = cut_shards(request.corpus, settings.shard_rows)
+        self._work = places.work
         self._folder = places.work / f"{request.label}-{self._digest()}"
         self._store = _store(request, encoder, settings, places.stores, self._shards)
         self._found = find_documents(
@@ -149,7 +151,7 @@ class _Search:
 
     def _digest(self) -> str:
         content = {
-            "encoder": {**asdict(self._encoder), "folder": None},
+            "encoder": self._encoder_facts(),
             "queries": [(query.id, query.text) for query in self._request.queries],
             "wanted": {query_id: list(doc_ids) for query_id, doc_ids in self._request.wanted.items()},
             "corpus": corpus_fingerprint(self._request.corpus),
@@ -158,12 +160,17 @@ class _Search:
             "store": self._settings.store
             and self._settings.store.model_dump(mode="json", exclude={"folder"}),
         }
-        return hashlib.blake2b(_canonical(content), digest_size=8).hexdigest()
+        return _digest_of(content)
 
     def _query_job(self) -> EmbedTexts:
+        """Requests with the same queries share it."""
         texts = tuple(query.text for query in self._request.queries)
-        output = self._folder / "queries.npy"
-        return EmbedTexts(output, self._encoder, "query", texts, f"the queries of {self._request.label}")
+        digest = _digest_of({"encoder": self._encoder_facts(), "texts": texts})
+        about = f"the queries of {self._request.label}"
+        return EmbedTexts(self._work / f"queries-{digest}.npy", self._encoder, "query", texts, about)
+
+    def _encoder_facts(self) -> dict[str, Any]:
+        return {**asdict(self._encoder), "folder": None}
 
     def _wanted_jobs(self) -> list[EmbedRows]:
         """The wanted documents are encoded first, so that every shard can count what beats them."""
@@ -278,9 +285,10 @@ def _read_survey(job: SurveyCorpus) -> FileSurvey:
 
 
 def _survey_path(stores: Path, file: CorpusFile, settings: EvaluationConfig) -> Path:
-    name = _canonical({**asdict(file), "path": str(file.path), "limit": settings.max_passage_characters})
-    return stores / "corpora" / f"{hashlib.blake2b(name, digest_size=12).hexdigest()}.npz"
+    facts = {**asdict(file), "path": str(file.path), "limit": settings.max_passage_characters}
+    return stores / "corpora" / f"{_digest_of(facts)}.npz"
 
 
-def _canonical(content: Any) -> bytes:
-    return json.dumps(content, sort_keys=True, ensure_ascii=False, default=str).encode()
+def _digest_of(content: Any) -> str:
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()

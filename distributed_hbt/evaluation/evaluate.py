@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from distributed_hbt.config.evaluation import BeirBenchmark, Benchmark, EvaluationConfig, LareqaBenchmarkBase
-from distributed_hbt.errors import CheckpointError, ConfigError
+from distributed_hbt.errors import ConfigError
 from distributed_hbt.evaluation.benchmarks.judged import load_judged
 from distributed_hbt.evaluation.benchmarks.lareqa import load_lareqa
 from distributed_hbt.evaluation.collection_benchmark import measure_collection
 from distributed_hbt.evaluation.corpus_benchmark import measure_corpora
 from distributed_hbt.evaluation.corpus_search import Places
-from distributed_hbt.evaluation.fingerprint import encoder_fingerprint
+from distributed_hbt.evaluation.encoder_choice import encoder_choice, encoder_folder
 from distributed_hbt.evaluation.jobs.job import Executor
 from distributed_hbt.evaluation.jobs.worker import EncoderChoice
 from distributed_hbt.evaluation.results import SUMMARY, read_summary, write_results
@@ -43,7 +43,7 @@ def evaluate_checkpoint(
     complete result was made from other settings, DataError for unusable benchmark data, WorkerFailed where
     a job could not be done.
     """
-    folder = encoder_folder(checkpoint)
+    encoder_folder(checkpoint)  # is asked for even where all results are there
     encoder: EncoderChoice | None = None
     for benchmark in config.benchmarks:
         about = _about(config, benchmark, checkpoint)
@@ -51,27 +51,9 @@ def evaluate_checkpoint(
         if not again and _is_complete(final, about):
             logger.info("%s: kept the result in %s", benchmark.label, final)
             continue
-        encoder = encoder or _choice(config, folder)
+        encoder = encoder or encoder_choice(config, checkpoint)
         _evaluate(config, benchmark, encoder, about, final, stores, executor, again)
     return [out / benchmark.label / SUMMARY for benchmark in config.benchmarks]
-
-
-def encoder_folder(checkpoint: Path) -> Path:
-    """The folder with encoder.json: `checkpoint` itself, or encoder/ in it. Raises CheckpointError."""
-    for folder in (checkpoint / "encoder", checkpoint):
-        if (folder / "encoder.json").is_file():
-            return folder.absolute()
-    raise CheckpointError(
-        str(checkpoint), "neither this folder nor encoder/ in it has an encoder.json", "name a checkpoint"
-    )
-
-
-def _choice(config: EvaluationConfig, folder: Path) -> EncoderChoice:
-    manifest = EncoderManifest.read(folder)
-    if config.dimension is not None and config.dimension > manifest.embedding_dimension:
-        what = f"{config.dimension} is more than the embedding's {manifest.embedding_dimension}"
-        raise ConfigError("evaluation.dimension", what, "choose a prefix of the embedding, or null")
-    return EncoderChoice(folder, encoder_fingerprint(folder), config.dimension, config.max_tokens_per_batch)
 
 
 def _evaluate(

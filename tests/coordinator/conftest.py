@@ -11,11 +11,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
-from tests.coordinator.submitted import SECONDS_UNTIL_HUNG, Submitted
+from tests.coordinator.submitted import SECONDS_UNTIL_HUNG, Submitted, losses
 from tests.distributed.run_for_tests import write_run
 from tests.programs import BIN, ROOT, Programs
 
@@ -74,21 +75,21 @@ def head() -> Iterator[Head]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="module")
+RUN = {
+    "train": {"max_steps": STEPS, "checkpoint_every": EVERY},
+    "cluster": {"num_workers": 2, "gpus_per_worker": 0},
+}
+
+
+@pytest.fixture(scope="session")
 def run_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of two ranks; its runs stand in `runs` beside it."""
-    return write_run(
-        tmp_path_factory.mktemp("submit"),
-        train={"max_steps": STEPS, "checkpoint_every": EVERY},
-        cluster={"num_workers": 2, "gpus_per_worker": 0},
-    )
+    return write_run(tmp_path_factory.mktemp("submit"), **RUN)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def whole_losses(run_file: Path, programs: Programs) -> list[float]:
     """Of the same run under torchrun, not disturbed."""
-    from tests.coordinator.submitted import losses
-
     done = programs.run(*programs.torchrun(run_file, ["name=torchrun"]))
     assert done.returncode == 0, done.stderr
     return losses(run_file.parent / "runs" / "torchrun")
@@ -96,10 +97,16 @@ def whole_losses(run_file: Path, programs: Programs) -> list[float]:
 
 @pytest.fixture
 def submit(run_file: Path, tmp_path: Path, programs: Programs) -> Iterator[Submit]:
-    """submit(name, *arguments, environment=...) starts `hbt submit`; what still runs is ended afterwards."""
+    """submit(name, *arguments, run_file=..., environment=...) starts `hbt submit` of a run; what still runs
+    is ended afterwards."""
     started: list[Submitted] = []
 
-    def start(name: str, *arguments: str, environment: dict[str, str] | None = None) -> Submitted:
+    def start(
+        name: str,
+        *arguments: str,
+        run_file: Path = run_file,
+        environment: dict[str, str] | None = None,
+    ) -> Submitted:
         log = tmp_path / f"log-{len(started)}"
         process = subprocess.Popen(
             [str(BIN / "hbt"), "submit", str(run_file), f"name={name}", *arguments],
@@ -122,8 +129,9 @@ def submit(run_file: Path, tmp_path: Path, programs: Programs) -> Iterator[Submi
 def submit_to_head(submit: Submit, head: Head) -> Submit:
     """The same, on the shared cluster."""
 
-    def start(name: str, *arguments: str) -> Submitted:
-        return submit(name, *arguments, "--address", head.address, environment=head.environment)
+    def start(name: str, *arguments: str, **options: Any) -> Submitted:
+        arguments = (*arguments, "--address", head.address)
+        return submit(name, *arguments, environment=head.environment, **options)
 
     return start
 

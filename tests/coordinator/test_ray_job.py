@@ -53,4 +53,13 @@ def test_job_is_stopped_in_good_order_and_submitted_again(
     assert done.returncode == 0, done.stdout
     assert f"step-{last:08d}" in done.stdout
     assert losses(directory) == whole_losses
+    lost = subprocess.run(
+        [*command, "output_dir=runs"],
+        cwd=ROOT,
+        env=head.environment,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS_UNTIL_HUNG,
+    )
+    assert "hbt: error: output_dir: runs is below the job's own copy of the code" in lost.stdout
     assert head.environment["RAY_AUTH_TOKEN"] not in first.log + done.stdout + done.stderr

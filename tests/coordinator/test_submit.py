@@ -117,9 +117,9 @@ def test_cluster_that_does_not_take_the_token_is_named(submit: Submit, head: Hea
     assert head.environment["RAY_AUTH_TOKEN"] not in run.log
 
 
-def test_second_submit_of_a_run_is_refused_while_the_first_goes_on(submit_to_head: Submit) -> None:
-    """Two trainings that write into one directory."""
-    first = submit_to_head("twice", "train.max_steps=100000")
+def test_second_submit_does_not_touch_what_the_first_one_uses(submit_to_head: Submit) -> None:
+    """Two trainings that write into one directory, and one that waits for ever for another's processors."""
+    first = submit_to_head("twice", "train.max_steps=100000", "cluster.cpus_per_worker=2")
     first.wait_for_step(1)
     second = submit_to_head("twice", "train.max_steps=100000")
     assert second.exit_code() == 2
@@ -127,6 +127,14 @@ def test_second_submit_of_a_run_is_refused_while_the_first_goes_on(submit_to_hea
     assert line == (
         f"hbt: error: {first.directory}: another hbt submit is at this run; "
         "wait for it to end, or give the run another name"
+    )
+    other = submit_to_head("other", "cluster.wait_seconds=8")
+    assert other.exit_code() == 1
+    assert "waiting up to 8 s for 2 x training worker (1 CPU each) to be free" in other.log
+    (line,) = error_lines(other.log)
+    assert line == (
+        "hbt: error: cluster: the run needs 2 x training worker (1 CPU each); the cluster has 1 node with 4 "
+        "CPUs, of which no CPUs were free after 8 s; free some, ask for less, or raise cluster.wait_seconds"
     )
     seen = last_step(first.directory)
     first.wait_for_step(seen + 2)

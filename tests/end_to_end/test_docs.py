@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from distributed_hbt.cli import COMMANDS as HBT_COMMANDS
 from distributed_hbt.cli import main, parse
 from distributed_hbt.config.load import load_run
 from distributed_hbt.config.paths import check_inputs
@@ -23,6 +24,8 @@ PAGES = [
 ]
 NEEDS_NETWORK = ("git clone",)
 ELSEWHERE_RUN = (". .venv/bin/activate", ".venv/bin/pytest tests/unit/losses", "mlflow ui ")
+NAMES = {f"hbt {name}" for name in HBT_COMMANDS}
+"""A command named in a sentence, without its arguments."""
 
 
 def commands() -> Iterator[tuple[str, str]]:
@@ -32,7 +35,7 @@ def commands() -> Iterator[tuple[str, str]]:
         lines = [line for block in blocks for line in block.splitlines() if line.strip()]
         lines += re.findall(r"`((?:make|hbt|accelerate|torchrun|launchers/ray_submit.sh) [^`]*)`", text)
         for line in lines:
-            if not line.endswith("..."):
+            if not line.endswith("...") and line not in NAMES:
                 yield page.name, line
 
 

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-SCORE_BYTES = 48
-"""Memory of a score of a block in the worst case, when all are candidates: the value, what it is compared in,
-and position, row and column on the way to candidates."""
+SCORE_BYTES = 64
+"""Memory of a score of a block in the worst case, when all become candidates beside those that are held."""
 
 CANDIDATE_BYTES = 96
 """Memory of a candidate while candidates are sorted and scored."""

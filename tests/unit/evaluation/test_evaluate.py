@@ -9,7 +9,8 @@ import pytest
 from distributed_hbt.config.evaluation import EvaluationConfig, XquadRBenchmark
 from distributed_hbt.errors import CheckpointError, ConfigError
 from distributed_hbt.evaluation.benchmarks.lareqa import load_lareqa
-from distributed_hbt.evaluation.evaluate import encoder_folder, evaluate_checkpoint
+from distributed_hbt.evaluation.encoder_choice import encoder_folder
+from distributed_hbt.evaluation.evaluate import evaluate_checkpoint
 from distributed_hbt.evaluation.jobs.local import LocalExecutor
 from distributed_hbt.evaluation.score import score_run
 from tests.tiny_encoder import write_checkpoint

@@ -118,6 +118,19 @@ def test_every_metric_of_every_step_is_there_after_the_end(run: RunConfig, clien
     assert sorted((metric.step, metric.value) for metric in history) == [(i, 1 / i) for i in range(1, 501)]
 
 
+def test_tracker_that_is_closed_leaves_the_run_to_another_one(run: RunConfig, client: Any) -> None:
+    """Catches a rank that ends the run while its coordinator still evaluates, or loses what it has logged."""
+    of_rank = open_tracker(run, run.run_dir, world_size=2)
+    of_coordinator = open_tracker(run, run.run_dir, world_size=2)
+    assert of_coordinator.run_id == of_rank.run_id
+    of_rank.log_metrics({"train/loss": 1.5}, step=1)
+    of_rank.close()
+    found = client.get_run(of_rank.run_id)
+    assert (found.info.status, found.data.metrics) == ("RUNNING", {"train/loss": 1.5})
+    of_coordinator.finish("KILLED")
+    assert client.get_run(of_rank.run_id).info.status == "KILLED"
+
+
 def test_evaluation_measures_and_artifacts_arrive(run: RunConfig, client: Any) -> None:
     """`@` in a measure's name would lose the whole evaluation."""
     tracker = open_tracker(run, run.run_dir, world_size=1)

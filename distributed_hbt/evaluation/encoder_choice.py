@@ -1,17 +1,16 @@
-"""The encoder that mines."""
+"""The encoder that a checkpoint holds, as evaluation and mining run it."""
 
 from pathlib import Path
 
 from distributed_hbt.config.evaluation import EvaluationConfig
-from distributed_hbt.errors import ConfigError
-from distributed_hbt.evaluation.evaluate import encoder_folder
+from distributed_hbt.errors import CheckpointError, ConfigError
 from distributed_hbt.evaluation.fingerprint import encoder_fingerprint
 from distributed_hbt.evaluation.jobs.worker import EncoderChoice
 from distributed_hbt.models.manifest import EncoderManifest
 
 
 def encoder_choice(config: EvaluationConfig, checkpoint: Path) -> EncoderChoice:
-    """The encoder of a checkpoint, run as evaluation runs it.
+    """The encoder of a checkpoint and how it is run.
 
     Raises CheckpointError for a folder without an encoder, ConfigError for a dimension that it lacks.
     """
@@ -21,3 +20,13 @@ def encoder_choice(config: EvaluationConfig, checkpoint: Path) -> EncoderChoice:
         what = f"{config.dimension} is more than the embedding's {dimension}"
         raise ConfigError("evaluation.dimension", what, "choose a prefix of the embedding, or null")
     return EncoderChoice(folder, encoder_fingerprint(folder), config.dimension, config.max_tokens_per_batch)
+
+
+def encoder_folder(checkpoint: Path) -> Path:
+    """The folder with encoder.json: `checkpoint` itself, or encoder/ in it. Raises CheckpointError."""
+    for folder in (checkpoint / "encoder", checkpoint):
+        if (folder / "encoder.json").is_file():
+            return folder.absolute()
+    raise CheckpointError(
+        str(checkpoint), "neither this folder nor encoder/ in it has an encoder.json", "name a checkpoint"
+    )
