@@ -67,19 +67,32 @@ def write_model(folder: Path, texts: Texts, vocab_size: int) -> None:
     save_encoder(folder, encoder, tokenizer, manifest, encoder.state_dict())
 
 
-class Ours:
+class Side:
+    """`padded_tokens` are those that went through the backbone in the last call."""
+
+    def __init__(self, backbone: Any) -> None:
+        self.backbone = backbone
+        self.padded_tokens = 0
+        backbone.embed_tokens.register_forward_hook(self._count)
+
+    def _count(self, _: object, args: tuple[torch.Tensor], __: object) -> None:
+        self.padded_tokens += args[0].numel()
+
+
+class Ours(Side):
     """As a job of the evaluation pool encodes a shard, texts in, embeddings out."""
 
     def __init__(self, folder: Path) -> None:
         self.model = load_encoder(folder)
         self.texts = self.model.texts
-        self.backbone: Any = self.model.encoder.backbone
+        super().__init__(self.model.encoder.backbone)
 
     def limit(self, max_length: int) -> None:
         settings = self.model.manifest.model_copy(update={"max_passage_length": max_length})
         self.texts = TextEncoder(self.model.texts.tokenizer, settings)
 
     def __call__(self, texts: Texts) -> np.ndarray:
+        self.padded_tokens = 0
         stream = encode_stream(
             self.model.encoder, self.texts, texts, str, window=4096, max_tokens_per_batch=16384
         )
@@ -89,7 +102,7 @@ class Ours:
         self.texts.passages(texts)
 
 
-class Peer:
+class Peer(Side):
     """sentence-transformers with the modules that the folder asks for; `batch_size` is its only setting."""
 
     def __init__(self, folder: Path) -> None:
@@ -100,13 +113,14 @@ class Peer:
         transformer = Transformer(str(folder), model_kwargs=kwargs, max_seq_length=LONGEST)
         pooling = Pooling(ARCHITECTURE["hidden_size"], "lasttoken")
         self.model: Any = SentenceTransformer(modules=[transformer, pooling, Normalize()], device="cpu")
-        self.backbone: Any = transformer.model
         self.batch_size = AS_SHIPPED
+        super().__init__(transformer.model)
 
     def limit(self, max_length: int) -> None:
         self.model.max_seq_length = max_length
 
     def __call__(self, texts: Texts, batch_size: int | None = None) -> np.ndarray:
+        self.padded_tokens = 0
         size = batch_size or self.batch_size
         embedding_ND = self.model.encode(list(texts), prompt=PROMPT, batch_size=size, show_progress_bar=False)
         return np.asarray(embedding_ND)

@@ -190,7 +190,7 @@ class EvaluationConfig(Section):
     dimension: int | None = Field(default=None, ge=1)
     """Evaluate with this prefix of the embedding (Matryoshka); null for all of it."""
     max_tokens_per_batch: int = Field(default=16384, ge=1)
-    """Padded tokens that are encoded at once."""
+    """Padded tokens that are encoded at once; on a CPU fewer, as many as suit its caches."""
     shard_rows: int = Field(default=20_000, ge=1)
     """Passages of a corpus shard: what is handed to a worker, held by it, and done again after a fault."""
     search_memory_mb: int = Field(default=256, ge=1)

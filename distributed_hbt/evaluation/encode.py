@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-CPU_TOKENS = 1024
+CPU_TOKENS = 512
 """More padded tokens at once are slower on a CPU: activations leave its caches, and lengths differ more."""
 
 _COPIED_AT_ONCE = 64 << 20  # bytes of embeddings that wait on the device for one copy to the host

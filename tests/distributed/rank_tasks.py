@@ -101,6 +101,16 @@ def gradients(run_file: str, overrides: list[str], plant: str | None = None) -> 
     return found
 
 
+def collective_limits(run_file: str, overrides: list[str]) -> list[float]:
+    """Seconds after which each process group of this rank gives up, torch's own and DeepSpeed's."""
+    made = trainer(run_file, overrides)
+    groups = list(torch.distributed.distributed_c10d._world.pg_map)
+    cpu = torch.device("cpu")
+    seconds = [group._get_backend(cpu).options._timeout.total_seconds() for group in groups]
+    made.engine.destroy()
+    return seconds
+
+
 class planted:  # noqa: N801 (reads as a statement)
     """Plant a known mistake into the gather that the step uses."""
 

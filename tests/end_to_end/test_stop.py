@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from distributed_hbt.run_directory import RunDirectory
+from distributed_hbt.run_lock import hold
 from tests.coordinator.submitted import (
     Submitted,
     checkpoints,
@@ -60,6 +62,19 @@ def test_ranks_of_torchrun_stop_at_one_step_and_go_on_identically(
         done = programs.run(*command)
         assert done.returncode == 0, done.stderr
         assert losses(run.directory) == whole_losses
+
+
+def test_training_waits_for_the_one_that_writes_the_same_run(programs: Programs, run_file: Path) -> None:
+    """A rank that a dead launcher has left behind, which writes into the files of its successor."""
+    directory = RunDirectory(run_file.parent / "runs" / "taken")
+    with hold(directory.training_lock, "training"):
+        done = programs.hbt("train", run_file, "name=taken", "cluster.wait_seconds=1")
+    assert done.returncode == 2
+    assert error_lines(done.stderr) == [
+        f"hbt: error: {directory.path}: another training is at this run; "
+        "wait for it to end, or give the run another name"
+    ]
+    assert not directory.train_log.exists()
 
 
 def test_plain_training_stops_after_its_step(programs: Programs, run_file: Path, tmp_path: Path) -> None:
