@@ -2,8 +2,8 @@
 
 python benchmarks/search.py [--repeats 5] [--passages 200000]
 
-faiss searches an index that is built before (its time is given apart); ours takes the passages as they are, so
-that all it does with them counts. Lines of one case were measured in turns: read the ratios.
+faiss searches an index that is built before (its time is given apart); ours takes the passages as they are,
+so that all it does with them counts. Lines of one case were measured in turns: read the ratios.
 """
 
 import argparse

@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 from tests.coordinator.machines import why_no_machines
-from tests.coordinator.two_nodes import BIN, OneAddress, Program, SeparateNodes, TwoNodes, two_nodes
+from tests.coordinator.program import Program
+from tests.coordinator.two_nodes import BIN, OneAddress, SeparateNodes, TwoNodes, two_nodes
 from tests.corpus_files import passage, write_lines
 from tests.distributed.run_for_tests import write_run
 
@@ -168,6 +169,7 @@ def test_run_goes_on_where_there_is_room(nodes: TwoNodes, run_file: Path, undist
         lose_second_in_the_middle(nodes, run, directory)
         assert run.wait() == 0, run.said()
     assert re.search(rf"rank \d on {nodes.addresses[1]}: .*; starting again \(1 of 3\)", run.said())
+    assert run.said().count("resumed from") >= 2
     assert losses(directory) == losses(undisturbed)
     for step in range(EVERY, STEPS + 1, EVERY):
         ours, theirs = (d / f"evaluation/step-{step:08d}/miracl" for d in (directory, undisturbed))

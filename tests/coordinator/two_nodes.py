@@ -12,19 +12,18 @@ import sys
 import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.coordinator.machines import Machine, Switch
+from tests.coordinator.program import SECONDS_UNTIL_HUNG, Program
 
 if TYPE_CHECKING:
     import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
-SECONDS_UNTIL_HUNG = 300
 # Ray's own patience is a minute with a node that does not answer; a node that is cut off itself waits four
 # for its head before it ends, and its ranks with it.
 SOON = {
@@ -36,32 +35,6 @@ SOON = {
     "RAY_grpc_client_keepalive_timeout_ms": "8000",
     "RAY_gcs_rpc_server_reconnect_timeout_s": "4",
 }
-
-
-@dataclass(frozen=True)
-class Program:
-    """A program that runs, and its stdout and stderr together."""
-
-    process: "subprocess.Popen[bytes]"
-    log: Path
-
-    def said(self) -> str:
-        return self.log.read_text()
-
-    def wait_until(self, true: Callable[[], bool], what: str) -> None:
-        """Raises AssertionError if it ends before that, or that takes too long."""
-        deadline = time.monotonic() + SECONDS_UNTIL_HUNG
-        while not true():
-            assert self.process.poll() is None, f"ended before {what}:\n{self.said()}"
-            assert time.monotonic() < deadline, f"no sign of {what}:\n{self.said()}"
-            time.sleep(0.02)
-
-    def wait(self) -> int:
-        """For its end; the exit status. Raises AssertionError if it hangs."""
-        try:
-            return self.process.wait(SECONDS_UNTIL_HUNG)
-        except subprocess.TimeoutExpired:
-            raise AssertionError(f"hangs:\n{self.said()}") from None
 
 
 class TwoNodes(ABC):

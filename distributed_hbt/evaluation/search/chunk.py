@@ -12,15 +12,15 @@ class Chunk:
     def __init__(self, passage_ND: Floats, key_N: Integers) -> None:
         self.passage_ND = passage_ND
         self.key_N = key_N
-        self._prepared: dict[int, Prepared] = {}
+        self._prepared: dict[Product, Prepared] = {}
 
     def __len__(self) -> int:
         return len(self.key_N)
 
     def prepared(self, product: Product) -> Prepared:
-        if id(product) not in self._prepared:
-            self._prepared[id(product)] = product.prepare(self.passage_ND)
-        return self._prepared[id(product)]
+        if product not in self._prepared:
+            self._prepared[product] = product.prepare(self.passage_ND)
+        return self._prepared[product]
 
     def columns_of(self, key_T: Integers) -> Integers:
         """Where these keys stand, -1 for those that are not here."""
