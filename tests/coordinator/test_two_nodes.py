@@ -164,8 +164,7 @@ def test_nodes_have_addresses_of_their_own(nodes: TwoNodes, folder: Path) -> Non
 def test_run_goes_on_where_there_is_room(nodes: TwoNodes, run_file: Path, undisturbed: Path) -> None:
     """A run that hangs or ends with a node that it could do without; steps or evaluations lost with it."""
     with submitted(nodes, run_file, undisturbed) as (run, directory):
-        for node in range(2):
-            run.wait_until(lambda node=node: nodes.actors(node, "EvaluationActor") != [], "actors")
+        run.wait_until(lambda: all(nodes.actors(node, "EvaluationActor") for node in range(2)), "actors")
         lose_second_in_the_middle(nodes, run, directory)
         assert run.wait() == 0, run.said()
     assert re.search(rf"rank \d on {nodes.addresses[1]}: .*; starting again \(1 of 3\)", run.said())

@@ -134,11 +134,11 @@ class TwoNodes(ABC):
         return self._start_node(1, f"--address={self.address}")
 
     def _start_node(self, node: int, *flags: str) -> subprocess.Popen[bytes]:
-        command = (
+        command: list[str | Path] = [
             *(BIN / "ray", "start", "--block", "--disable-usage-stats", "--dashboard-agent-listen-port=0"),
             *(f"--num-cpus={self._cpus[node]}", f"--node-ip-address={self.addresses[node]}"),
             *("--object-store-memory=100000000", *flags),
-        )
+        ]
         return subprocess.Popen(
             self._on(node, command),
             cwd=ROOT,
