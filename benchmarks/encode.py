@@ -25,6 +25,10 @@ import numpy as np
 import torch
 from encoding_sides import AS_SHIPPED, LONGEST, Ours, Peer, Texts, read_texts, write_model
 
+from distributed_hbt.data.chunks import cut, padded_tokens
+from distributed_hbt.evaluation.embed import WINDOW
+from distributed_hbt.evaluation.encode import CPU_TOKENS
+
 Run = Callable[[], object]
 
 UNIFORM = 128
@@ -123,6 +127,24 @@ def steps_between(ours: Ours, peer: Peer, texts: Texts) -> dict[str, Run]:
     }
 
 
+def padding_row(ours: Ours, name: str, texts: Texts) -> str:
+    """Counted, not timed, on all texts: padded shares of their batch sizes and of our budgets."""
+    lengths = np.array([len(tokens) for tokens in ours.texts.passages(texts)])
+    longest_first = np.argsort([-len(text) for text in texts])
+    theirs = []
+    for size in (8, AS_SHIPPED, 64, 256):
+        batches = [lengths[longest_first[i : i + size]] for i in range(0, len(texts), size)]
+        theirs.append(1 - lengths.sum() / sum(len(batch) * batch.max() for batch in batches))
+    budgets = (CPU_TOKENS, 16384)
+    mine = [1 - lengths.sum() / padded_in_windows(lengths, budget) for budget in budgets]
+    return f"{name} | {len(texts)} | " + " | ".join(f"{share:.1%}" for share in theirs + mine)
+
+
+def padded_in_windows(lengths: np.ndarray, budget: int) -> int:
+    windows = [lengths[first : first + WINDOW] for first in range(0, len(lengths), WINDOW)]
+    return sum(padded_tokens(cut(window, budget), window) for window in windows)
+
+
 def use_onednn(backbone: torch.nn.Module) -> None:
     from torch.utils.mkldnn import to_mkldnn
 
@@ -134,7 +156,7 @@ def spread(values: Sequence[float], digits: int) -> str:
 
 
 class Tables:
-    """Measures workloads and keeps the rows of three tables."""
+    """Measures workloads and keeps the rows of the tables."""
 
     def __init__(self, ours: Ours, peer: Peer, repeats: int) -> None:
         self.ours, self.peer, self.repeats = ours, peer, repeats
@@ -142,6 +164,9 @@ class Tables:
         self.work = [
             "kernels | texts | number, real tokens | difference | real tokens/s, ours, theirs | bound "
             "| padded, ours, theirs, at 32 | tokenizing, ours, theirs | their passages/s by batch_size"
+        ]
+        self.padding = [
+            "padded share, all of | texts | theirs at 8 | at 32 | at 64 | at 256 | ours on a CPU | at 16384"
         ]
         self.steps = ["texts | including all above | s | gain"]
 
@@ -196,7 +221,7 @@ class Tables:
 
     def text(self) -> str:
         tables = []
-        for head, *rows in (self.speed, self.work, self.steps):
+        for head, *rows in (self.speed, self.work, self.steps, self.padding):
             rule = "|".join("---" for _ in head.split(" | "))
             tables.append("\n".join([f"| {head} |", f"|{rule}|", *(f"| {row} |" for row in rows)]))
         return "\n\n".join(tables)
@@ -238,6 +263,8 @@ def main() -> int:
         write_model(Path(folder), paragraphs, options.vocab_size)
         ours, peer = Ours(Path(folder)), Peer(Path(folder))
         tables = Tables(ours, peer, options.repeats)
+        for name, texts in (("sentences", sentences), ("paragraphs", paragraphs)):
+            tables.padding.append(padding_row(ours, name, texts))
         every = workloads(ours, sentences, paragraphs, options.scale)
         for kernels in options.kernels:
             if kernels == "onednn":

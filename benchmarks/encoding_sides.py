@@ -11,6 +11,7 @@ import torch
 
 from distributed_hbt.config.evaluation import XQUAD_R_LANGUAGES
 from distributed_hbt.config.model import ModelConfig
+from distributed_hbt.evaluation.embed import WINDOW
 from distributed_hbt.evaluation.encode import encode_stream
 from distributed_hbt.models.build import build_encoder
 from distributed_hbt.models.manifest import EncoderManifest
@@ -94,7 +95,7 @@ class Ours(Side):
     def __call__(self, texts: Texts) -> np.ndarray:
         self.padded_tokens = 0
         stream = encode_stream(
-            self.model.encoder, self.texts, texts, str, window=4096, max_tokens_per_batch=16384
+            self.model.encoder, self.texts, texts, str, window=WINDOW, max_tokens_per_batch=16384
         )
         return np.concatenate([embedding_ND for _, embedding_ND in stream])
 

@@ -181,12 +181,8 @@ class SeparateNodes(TwoNodes):
     def _lose_second(self) -> None:
         self._switch.cut(self.addresses[1])
 
-    def mend(self) -> None:
-        """The second node can be reached again."""
-        self._switch.mend(self.addresses[1])
-
     def bring_second_back(self) -> None:
-        self.mend()
+        self._switch.mend(self.addresses[1])
         super().bring_second_back()
 
     def close(self) -> None:
@@ -230,8 +226,9 @@ class OneAddress(TwoNodes):
 
     def start_ray(self) -> None:
         super().start_ray()
-        found = re.search(r"Local node IP[^0-9]*?([0-9.]{7,})", _plain(self._log(0).read_text()))
-        assert found is not None
+        said = re.sub(r"\x1b\[[0-9;]*m", "", self._log(0).read_text())  # without colours
+        found = re.search(r"Local node IP: ([0-9.]+)", said)
+        assert found is not None, said
         self.addresses = (found[1], found[1])
 
     def close(self) -> None:
@@ -255,11 +252,6 @@ def two_nodes(kind: type[TwoNodes], folder: Path, cpus: tuple[int, int]) -> Iter
         yield nodes
     finally:
         nodes.close()
-
-
-def _plain(text: str) -> str:
-    """Without colours."""
-    return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
 def _free_port() -> int:
