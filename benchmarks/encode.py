@@ -25,7 +25,8 @@ import numpy as np
 import torch
 from encoding_sides import AS_SHIPPED, LONGEST, Ours, Peer, Texts, read_texts, write_model
 
-from distributed_hbt.data.chunks import cut, padded_tokens
+from distributed_hbt.data.chunks import padded_tokens
+from distributed_hbt.evaluation.batches import best_batches
 from distributed_hbt.evaluation.embed import WINDOW
 from distributed_hbt.evaluation.encode import CPU_TOKENS
 
@@ -123,7 +124,7 @@ def steps_between(ours: Ours, peer: Peer, texts: Texts) -> dict[str, Run]:
         "its batches in a plain loop": lambda: in_its_batches(masked),
         "no attention mask": lambda: in_its_batches(encoder),
         "last layer for the pooled token": lambda: in_its_batches(encoder.embed),
-        "sorted by tokens, cut by budget": lambda: ours(texts),
+        "sorted by tokens, in the best batches": lambda: ours(texts),
     }
 
 
@@ -142,7 +143,7 @@ def padding_row(ours: Ours, name: str, texts: Texts) -> str:
 
 def padded_in_windows(lengths: np.ndarray, budget: int) -> int:
     windows = [lengths[first : first + WINDOW] for first in range(0, len(lengths), WINDOW)]
-    return sum(padded_tokens(cut(window, budget), window) for window in windows)
+    return sum(padded_tokens(best_batches(window, budget), window) for window in windows)
 
 
 def use_onednn(backbone: torch.nn.Module) -> None:

@@ -67,7 +67,7 @@ def encode(
     import numpy as np
     import torch
 
-    from distributed_hbt.data.chunks import cut
+    from distributed_hbt.evaluation.batches import best_batches
 
     device = torch.device(device)
     places: dict[tuple[int, ...], int] = {}
@@ -77,8 +77,8 @@ def encode(
     budget = min(max_tokens_per_batch, CPU_TOKENS) if device.type == "cpu" else max_tokens_per_batch
     embeddings = _Rows(len(distinct))
     with _evaluation_mode(encoder):
-        # The longest first, so that a budget which does not fit the memory fails at once.
-        for positions in cut(lengths, budget):
+        # The longest first, so that a budget which does not fit the memory fails early.
+        for positions in best_batches(lengths, budget):
             rows = positions.tolist()
             ids_BL, mask_BL = texts.pad([distinct[row] for row in rows])
             embedding_BD = encoder.embed(_moved(ids_BL, device), _moved(mask_BL, device))

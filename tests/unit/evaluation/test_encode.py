@@ -95,10 +95,10 @@ def test_the_model_is_left_in_its_mode_after_an_error() -> None:
 
 
 def test_a_cpu_is_given_batches_that_fit_its_caches() -> None:
-    """Catches a GPU's budget on a CPU, where it is a third slower and pads more."""
+    """Catches a GPU's budget on a CPU, where it is slower and pads more."""
     texts = CountingPad()
     encode(SumAndCount(), texts, [[i, i] for i in range(1, 3000)], max_tokens_per_batch=10**6)
-    assert {rows * length for rows, length in texts.shapes[:-1]} == {CPU_TOKENS}
+    assert max(rows * length for rows, length in texts.shapes) == CPU_TOKENS
 
 
 @pytest.mark.parametrize("size", [1, 13, 10**9])
