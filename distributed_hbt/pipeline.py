@@ -5,6 +5,7 @@ Heavy libraries are imported only once the configuration and the run directory h
 
 import json
 import logging
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from distributed_hbt.config.paths import check_inputs
@@ -54,18 +55,19 @@ def train_and_evaluate(config: RunConfig, ranks: Ranks, directory: RunDirectory)
         if not _train(config, ranks, directory, prepared, None, signals):
             raise KeyboardInterrupt
         return
-    tracker = _open_tracker(config, ranks, directory)
-    status: Status = "FAILED"
-    try:
-        if not _train(config, ranks, directory, prepared, tracker, signals) or signals.asked():
-            raise KeyboardInterrupt
-        evaluate_due(config, directory, tracker)
-        status = "FINISHED"
-    except KeyboardInterrupt:
-        status = "KILLED"
-        raise
-    finally:
-        tracker.finish(status)
+    with _alone(config, directory):
+        tracker = _open_tracker(config, ranks, directory)
+        status: Status = "FAILED"
+        try:
+            if not _train(config, ranks, directory, prepared, tracker, signals) or signals.asked():
+                raise KeyboardInterrupt
+            evaluate_due(config, directory, tracker)
+            status = "FINISHED"
+        except KeyboardInterrupt:
+            status = "KILLED"
+            raise
+        finally:
+            tracker.finish(status)
 
 
 def train_only(config: RunConfig, ranks: Ranks, directory: RunDirectory, stopping: Stopping) -> bool:
@@ -76,11 +78,12 @@ def train_only(config: RunConfig, ranks: Ranks, directory: RunDirectory, stoppin
     prepared = _prepare_unless_done(config, directory)
     if prepared is None or not ranks.is_first:
         return _train(config, ranks, directory, prepared, None, stopping)
-    tracker = _open_tracker(config, ranks, directory)
-    try:
-        return _train(config, ranks, directory, prepared, tracker, stopping)
-    finally:
-        tracker.close()
+    with _alone(config, directory):
+        tracker = _open_tracker(config, ranks, directory)
+        try:
+            return _train(config, ranks, directory, prepared, tracker, stopping)
+        finally:
+            tracker.close()
 
 
 def evaluate_due(config: RunConfig, directory: RunDirectory, tracker: Tracker) -> None:
@@ -126,6 +129,12 @@ def _prepare_unless_done(config: RunConfig, directory: RunDirectory) -> "Prepare
     return prepare(config)
 
 
+def _alone(config: RunConfig, directory: RunDirectory) -> AbstractContextManager[None]:
+    """One rank 0 writes. One that a dead launcher or a lost node has left behind may still do so: two at once
+    would mix their files, and both create MLflow's database."""
+    return hold(directory.training_lock, "training", config.cluster.wait_seconds)
+
+
 def _open_tracker(config: RunConfig, ranks: Ranks, directory: RunDirectory) -> Tracker:
     from distributed_hbt.tracking.open import open_tracker
 
@@ -154,9 +163,7 @@ def _train(
     if tracker is None:
         done = train(config, ranks, directory, prepared, stopping=stopping)
     else:
-        # A rank 0 that a dead launcher has left behind may still write; two at once would mix their files.
-        lock = hold(directory.training_lock, "training", config.cluster.wait_seconds)
-        with lock, StepLog(directory, tracker, config.train.max_steps) as log:
+        with StepLog(directory, tracker, config.train.max_steps) as log:
             run, start = tracker.run_id, log.start
             done = train(
                 config, ranks, directory, prepared, log_from=start, tracking_run=run, stopping=stopping

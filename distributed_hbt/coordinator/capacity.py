@@ -1,19 +1,11 @@
-"""Whether a cluster can hold a run, and waiting until it has room."""
+"""Whether a cluster can hold a run."""
 
-import itertools
-import logging
-import threading
-import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from distributed_hbt.config.run import ClusterConfig
-from distributed_hbt.errors import ConfigError, WorkerFailed
-
-_POLL_SECONDS = 0.5
-_SILENT_POLLS = 10
-_log = logging.getLogger(__name__)
+from distributed_hbt.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +31,7 @@ class Share:
         return {name: amount for name, amount in (("CPU", self.cpus), ("GPU", self.gpus)) if amount}
 
     def __str__(self) -> str:
-        return f"{self.count} x {self.what} ({_amounts(self.cpus, self.gpus)} each)"
+        return f"{self.count} x {self.what} ({amounts(self.cpus, self.gpus)} each)"
 
 
 def training_share(cluster: ClusterConfig) -> Share:
@@ -71,67 +63,8 @@ def check_capacity(cluster: ClusterConfig, nodes: Sequence[Node], *, evaluates: 
     for shares in phases:
         missing = _missing(shares, nodes)
         if missing is not None:
-            what = f"the run needs {_sentence(shares)}; the cluster has {_list(nodes)}; {missing}"
+            what = f"the run needs {sentence(shares)}; the cluster has {listing(nodes)}; {missing}"
             raise ConfigError("cluster", what, _remedy(shares, nodes))
-
-
-def cluster_nodes() -> list[Node]:
-    """The nodes that are alive in the connected cluster."""
-    import ray
-
-    resources = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return [Node(has.get("CPU", 0.0), has.get("GPU", 0.0)) for has in resources]
-
-
-def living_nodes() -> dict[str, str]:
-    """NodeID -> `address (host name)` of the nodes that are alive in the connected cluster."""
-    import ray
-
-    alive = [node for node in ray.nodes() if node["Alive"]]
-    return {node["NodeID"]: f"{node['NodeManagerAddress']} ({node['NodeManagerHostname']})" for node in alive}
-
-
-def wait_for_room(
-    shares: Sequence[Share],
-    strategy: str,
-    seconds: float,
-    stop: threading.Event,
-    at_first: Mapping[str, str],
-) -> None:
-    """Return once the connected cluster has these resources free, or `stop` is set.
-
-    Raises WorkerFailed after `seconds`, saying what is needed and there, and which of the nodes that were
-    alive `at_first` are lost.
-    """
-    import ray
-    from ray.util.placement_group import placement_group, remove_placement_group
-
-    bundles = [bundle for share in shares for bundle in [share.bundle] * share.count]
-    # Only Ray's scheduler can say what fits where: reserve it all, and give it back.
-    group = placement_group(bundles, strategy=strategy)
-    try:
-        deadline = time.monotonic() + seconds
-        for attempt in itertools.count(1):
-            if group.wait(_POLL_SECONDS) or stop.is_set():
-                return
-            if attempt == _SILENT_POLLS:
-                _log.info("waiting up to %d s for %s to be free", seconds, _sentence(shares))
-            if time.monotonic() >= deadline:
-                free = ray.available_resources()
-                there = _amounts(free.get("CPU", 0.0), free.get("GPU", 0.0))
-                what = (
-                    f"the run needs {_sentence(shares)}; the cluster has {_list(cluster_nodes())}, of which "
-                    f"{there} were free after {seconds:g} s{_lost(at_first)}"
-                )
-                raise WorkerFailed("cluster", what, "free some, ask for less, or raise cluster.wait_seconds")
-    finally:
-        remove_placement_group(group)
-
-
-def _lost(at_first: Mapping[str, str]) -> str:
-    alive = living_nodes()
-    lost = sorted(name for node, name in at_first.items() if node not in alive)
-    return f"; lost since the start: {', '.join(lost)}" if lost else ""
 
 
 def _missing(shares: Sequence[Share], nodes: Sequence[Node]) -> str | None:
@@ -139,7 +72,7 @@ def _missing(shares: Sequence[Share], nodes: Sequence[Node]) -> str | None:
     cpus = sum(share.count * share.cpus for share in shares) - sum(node.cpus for node in nodes)
     gpus = sum(share.count * share.gpus for share in shares) - sum(node.gpus for node in nodes)
     if cpus > 0 or gpus > 0:
-        return f"missing: {_amounts(max(cpus, 0), max(gpus, 0))}"
+        return f"missing: {amounts(max(cpus, 0), max(gpus, 0))}"
     free = [[node.cpus, node.gpus] for node in nodes]
     # The largest first, each into the first node that holds it: what a person would try.
     for share in sorted(shares, key=lambda share: (share.gpus, share.cpus), reverse=True):
@@ -162,17 +95,20 @@ def _remedy(shares: Sequence[Share], nodes: Sequence[Node]) -> str:
     return ", or ".join([*remedies, "use a larger cluster (--address)"])
 
 
-def _sentence(shares: Sequence[Share]) -> str:
+def sentence(shares: Sequence[Share]) -> str:
+    """Shares, for people."""
     return " and ".join(map(str, shares))
 
 
-def _list(nodes: Sequence[Node]) -> str:
-    alike = Counter(_amounts(node.cpus, node.gpus) for node in nodes)
+def listing(nodes: Sequence[Node]) -> str:
+    """How many nodes of which size, for people."""
+    alike = Counter(amounts(node.cpus, node.gpus) for node in nodes)
     texts = [f"{n} node{'' if n == 1 else 's'} with {amounts}" for amounts, n in alike.most_common()]
     return " and ".join(texts) if texts else "no nodes"
 
 
-def _amounts(cpus: float, gpus: float) -> str:
+def amounts(cpus: float, gpus: float) -> str:
+    """So many CPUs and GPUs, for people."""
     texts = [
         f"{amount:g} {name}{'' if amount == 1 else 's'}"
         for amount, name in ((cpus, "CPU"), (gpus, "GPU"))

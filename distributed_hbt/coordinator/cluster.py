@@ -88,10 +88,11 @@ def _existing(address: str) -> Iterator[None]:
 
 def _settle_token() -> None:
     """A local cluster takes the user's token, or one that this process and its children alone know."""
+    if "ray" in sys.modules:
+        return  # it may have read its token already, and switches the authentication on itself
     if "RAY_AUTH_TOKEN" not in os.environ and "RAY_AUTH_TOKEN_PATH" not in os.environ:
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
-    if "ray" not in sys.modules:  # else Ray switches it on itself, and would not notice the variable
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 
 def _check_reachable(address: str) -> None:

@@ -9,6 +9,7 @@ from distributed_hbt.config.run import RunConfig
 from distributed_hbt.coordinator.capacity import evaluation_share
 from distributed_hbt.coordinator.evaluation_pool import RayExecutor
 from distributed_hbt.coordinator.evaluation_pool_progress import TrackedProgress
+from distributed_hbt.coordinator.room import Claim
 from distributed_hbt.errors import HbtError, WorkerFailed
 from distributed_hbt.evaluation.jobs.job import Executor
 from distributed_hbt.evaluation.jobs.local import LocalExecutor
@@ -24,13 +25,17 @@ OpenExecutor = Callable[[], AbstractContextManager[Executor]]
 
 
 @contextmanager
-def executor_of(config: RunConfig, tracker: Callable[[], Tracker]) -> Iterator[Executor]:
-    """What does the jobs of a submitted run: actors of the connected cluster, or this process where the run
-    asks for none. Its progress goes to the log, where the training's is, and to the tracker."""
+def executor_of(config: RunConfig, tracker: Callable[[], Tracker], claim: Claim) -> Iterator[Executor]:
+    """What does the jobs of a submitted run: actors of the connected cluster, which give way to the claim, or
+    this process where the run asks for none. Its progress goes to the log, where the training's is, and to
+    the tracker."""
     attempts, share = config.evaluation.max_attempts, evaluation_share(config.cluster)
     sink = to_all(LoggedProgress(), TrackedProgress(tracker))
     if share.count:
-        with RayExecutor(config.cluster, max_attempts=attempts, sink=sink) as executor:
+        with RayExecutor(
+            config.cluster, max_attempts=attempts, sink=sink, gives_way=claim.stands
+        ) as executor:
+            claim.on_made(executor.rest)
             yield executor
     else:
         device = None if share.gpus else "cpu"

@@ -1,7 +1,7 @@
 """The evaluation pool: jobs of evaluations done by Ray actors, or by this process where one is enough."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from types import TracebackType
@@ -33,8 +33,10 @@ class RayExecutor:
         max_attempts: int,
         sink: ProgressSink | None = None,
         patience: "Patience | None" = None,
+        gives_way: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`patience` stands instead of what `cluster` and `max_attempts` say of times and attempts."""
+        """`patience` stands instead of what `cluster` and `max_attempts` say of times and attempts. While it
+        `gives_way` the pool has no actors: what they had in hand is begun again afterwards."""
         from distributed_hbt.coordinator.evaluation_pool_backlog import Patience
         from distributed_hbt.coordinator.evaluation_pool_seat import Seat
 
@@ -45,6 +47,7 @@ class RayExecutor:
             Seat(evaluation_share(cluster)) for _ in range(max(1, cluster.evaluation_actors))
         ]
         self._sink = sink
+        self._gives_way = gives_way
         self._stop = threading.Event()
         self._running = threading.Lock()
 
@@ -65,9 +68,18 @@ class RayExecutor:
         if todo:
             with self._running:
                 backlog = Backlog(todo, self._patience, already)
-                seats = self._seats_for(len(todo))
-                Dispatch(backlog, seats, self._patience, partial(self._tell, meter), self._stop).run()
+                seats, tell = self._seats_for(len(todo)), partial(self._tell, meter)
+                Dispatch(backlog, seats, self._patience, tell, self._gives_way, self._stop).run()
             self._tell(meter, total)
+
+    def rest(self) -> None:
+        """End the actors that no list of jobs has in use. From any thread."""
+        if self._running.acquire(blocking=False):
+            try:
+                for seat in self._seats:
+                    seat.lose()
+            finally:
+                self._running.release()
 
     def close(self) -> None:
         """End all actors; what they have in hand is lost, what is done is not. From any thread: a `run` of
@@ -122,7 +134,7 @@ def open_executor(config: RunConfig, address: str | None = None) -> Iterator[Exe
 
 
 def _check_some_node_holds(share: Share) -> None:
-    from distributed_hbt.coordinator.capacity import cluster_nodes
+    from distributed_hbt.coordinator.room import cluster_nodes
 
     nodes = cluster_nodes()
     if not any(node.cpus >= share.cpus and node.gpus >= share.gpus for node in nodes):

@@ -80,6 +80,10 @@ class Backlog:
                 return task
         return None
 
+    def take_back(self, task: Task) -> None:
+        """The task is the next one again: its actor was taken away, which is nobody's failure."""
+        self._waiting.appendleft(task)
+
     def ended(self, task: Task, home: Home) -> None:
         """The actor at `home` says that the task is done: so it is when its output is there."""
         self._unseen.append(_Unseen(task, home, time.monotonic() + self._patience.output))

@@ -28,14 +28,16 @@ class Dispatch:
         seats: Sequence[Seat],
         patience: Patience,
         tell: Callable[[int], None],
+        gives_way: Callable[[], bool],
         stop: threading.Event,
     ) -> None:
         """`tell` is called every tick with the number of texts done, which falls when an actor is lost.
-        `stop` ends it all."""
+        While it `gives_way` there are no actors. `stop` ends it all."""
         self._backlog = backlog
         self._seats = seats
         self._patience = patience
         self._tell = tell
+        self._gives_way = gives_way
         self._stop = stop
         self._last_lived = self._last_tick = time.monotonic()
         self._said = False
@@ -50,15 +52,34 @@ class Dispatch:
         try:
             for seat in self._seats:
                 seat.starts_failed = 0
-                seat.open()
+            self._open()
             while not self._backlog.is_empty or any(seat.is_needed for seat in self._seats):
                 self._check_goes_on()
+                if self._gives_way():
+                    self._rest()
                 self._hand_out()
                 self._await_answers()
                 self._tick()
         finally:
             for seat in self._seats:
                 seat.let_go()
+
+    def _open(self) -> None:
+        for seat in self._seats:
+            seat.open()
+        self._last_lived = time.monotonic()
+
+    def _rest(self) -> None:
+        """Give all actors up until they may be had again."""
+        _log.info("the evaluation gives way to the ranks")
+        for seat in self._seats:
+            if seat.task is not None and not seat.task.abandoned:
+                self._backlog.take_back(seat.task)
+            seat.lose()
+        while self._gives_way():
+            self._check_goes_on()
+            time.sleep(self._patience.tick)
+        self._open()
 
     def _check_goes_on(self) -> None:
         # Without a connection Ray would start a cluster of its own at the next call.

@@ -28,12 +28,11 @@ class RankFailed(Exception):  # noqa: N818 (the name says what happened)
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Who ended an attempt, and of what. `may_repeat`: whether another attempt can be made from here."""
+    """Who ended an attempt, and of what."""
 
     where: str
     what: str
     trace: str
-    may_repeat: bool = True
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}"
@@ -56,9 +55,8 @@ def explain(error: BaseException) -> Failure:
         first: RankFailed = failures[raised[0]]
         return Failure(f"rank {raised[0]} on {first.node}", first.text, first.trace)
     if isinstance(error, RayActorError):
-        # Its placement group is freed with this job, and not before.
         what = "the process was killed or crashed (out of memory?)"
-        return Failure("the controller of Ray Train", what, str(error), may_repeat=False)
+        return Failure("the controller of Ray Train", what, str(error))
     cause = getattr(error, "controller_failure", error)
     return Failure("Ray Train", _one_line(f"{type(cause).__name__}: {cause}"), str(error))
 

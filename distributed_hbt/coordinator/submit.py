@@ -11,9 +11,10 @@ from pathlib import Path
 from distributed_hbt.config.paths import check_inputs
 from distributed_hbt.config.run import RunConfig
 from distributed_hbt.coordinator.background import BackgroundCall
-from distributed_hbt.coordinator.capacity import check_capacity, cluster_nodes
+from distributed_hbt.coordinator.capacity import check_capacity
 from distributed_hbt.coordinator.cluster import connected, is_copied_code
 from distributed_hbt.coordinator.evaluation_feed import EvaluationFeed, executor_of
+from distributed_hbt.coordinator.room import Claim, cluster_nodes
 from distributed_hbt.coordinator.run_tracking import RunTracking
 from distributed_hbt.coordinator.stop_file import StopFile
 from distributed_hbt.coordinator.training import train
@@ -91,11 +92,13 @@ def _train_and_evaluate(
 ) -> None:
     """Training and evaluation have a thread each; this one waits for them, and for signals."""
     cluster = config.cluster
-    feed = EvaluationFeed(config, directory, partial(executor_of, config, tracking.tracker), tracking.tracker)
+    claim = Claim()
+    open_executor = partial(executor_of, config, tracking.tracker, claim)
+    feed = EvaluationFeed(config, directory, open_executor, tracking.tracker)
     beside = cluster.evaluation_actors > 0 and cluster.evaluation_placement == "beside"
     evaluation = BackgroundCall(feed.run, "evaluation") if beside else None
     try:
-        _train(config, directory, signals)
+        _train(config, directory, claim, signals)
         feed.training_is_over()
         if cluster.evaluation_actors:
             evaluation = evaluation or BackgroundCall(feed.run, "evaluation")
@@ -111,7 +114,7 @@ def _train_and_evaluate(
             evaluation.is_over(_PARTING_SECONDS)
 
 
-def _train(config: RunConfig, directory: RunDirectory, signals: StopSignals) -> None:
+def _train(config: RunConfig, directory: RunDirectory, claim: Claim, signals: StopSignals) -> None:
     """Train to the last step. Raises KeyboardInterrupt where a signal came: then the ranks have ended, or did
     not within `cluster.grace_seconds` and end with the connection to Ray."""
     if directory.is_complete(config.train.max_steps):
@@ -119,7 +122,7 @@ def _train(config: RunConfig, directory: RunDirectory, signals: StopSignals) -> 
         return
     stop_file, stop = StopFile.of(directory), threading.Event()
     stop_file.reset()
-    training = BackgroundCall(partial(train, config, directory, stop), "training")
+    training = BackgroundCall(partial(train, config, directory, claim, stop), "training")
     ends_at: float | None = None
     while not training.is_over(_LOOK_SECONDS):
         if signals.asked() and ends_at is None:

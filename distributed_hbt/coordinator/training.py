@@ -5,12 +5,20 @@ import logging
 import os
 import tempfile
 import threading
+from dataclasses import replace
 from typing import Any
 
 from distributed_hbt.config.run import ClusterConfig, RunConfig
-from distributed_hbt.coordinator.capacity import living_nodes, shares_at_once, training_share, wait_for_room
+from distributed_hbt.coordinator.capacity import shares_at_once, training_share
 from distributed_hbt.coordinator.failures import Failure, explain
 from distributed_hbt.coordinator.rank import rank_environment, run_rank
+from distributed_hbt.coordinator.room import (
+    Claim,
+    living_nodes,
+    lost_nodes,
+    remove_left_groups,
+    wait_for_room,
+)
 from distributed_hbt.errors import WorkerFailed
 from distributed_hbt.pipeline import due_steps
 from distributed_hbt.run_directory import RunDirectory
@@ -18,7 +26,7 @@ from distributed_hbt.run_directory import RunDirectory
 _log = logging.getLogger(__name__)
 
 
-def train(config: RunConfig, directory: RunDirectory, stop: threading.Event) -> None:
+def train(config: RunConfig, directory: RunDirectory, claim: Claim, stop: threading.Event) -> None:
     """Train to the last step on the connected cluster, or until the ranks were asked to stop: `stop` says so.
 
     An attempt that loses a process or a node is followed by another one, `cluster.max_restarts` times: each
@@ -27,20 +35,30 @@ def train(config: RunConfig, directory: RunDirectory, stop: threading.Event) -> 
 
     Raises HbtError: that of a rank, or WorkerFailed naming the rank, its node and the cause.
     """
+    _settle_ray_train(config.cluster)
+    try:
+        _train_with_restarts(config, directory, claim, stop)
+    finally:
+        claim.drop()
+
+
+def _train_with_restarts(
+    config: RunConfig, directory: RunDirectory, claim: Claim, stop: threading.Event
+) -> None:
     cluster = config.cluster
-    _settle_ray_train(cluster)
     shares = shares_at_once(cluster, evaluates=bool(due_steps(config)))
     at_first = living_nodes()
     for restart in itertools.count(1):
-        wait_for_room(shares, _strategy(cluster), cluster.wait_seconds, stop, at_first)
+        wait_for_room(shares, _strategy(cluster), cluster.wait_seconds, stop, at_first, claim)
         shares = (training_share(cluster),)  # the evaluation has its own by now
         if stop.is_set():
             return
         failure = _attempt(config)
         if failure is None or stop.is_set() or directory.is_complete(config.train.max_steps):
             return
+        remove_left_groups()
         _log.debug("%s", failure.trace)
-        if restart > cluster.max_restarts or not failure.may_repeat:
+        if restart > cluster.max_restarts:
             raise _spent(failure, cluster)
         _log.warning("%s; starting again (%d of %d)", failure, restart, cluster.max_restarts)
 
@@ -50,11 +68,13 @@ def _attempt(config: RunConfig) -> Failure | None:
     from ray.exceptions import RayError
     from ray.train import TrainingFailedError
 
+    before = living_nodes()
     with tempfile.TemporaryDirectory(prefix="hbt-ray-train-") as storage:
         try:
             _trainer(config, storage).fit()
         except (TrainingFailedError, RayError) as error:
-            return explain(error)
+            failure = explain(error)
+            return replace(failure, what=f"{failure.what}{lost_nodes(before, living_nodes())}")
     return None
 
 
@@ -113,7 +133,5 @@ def _settle_ray_train(cluster: ClusterConfig) -> None:
 
 def _spent(failure: Failure, cluster: ClusterConfig) -> WorkerFailed:
     remedy = "submit again to resume from the last checkpoint"
-    if not failure.may_repeat:
-        return WorkerFailed(failure.where, failure.what, remedy)
     what = f"{failure.what}; cluster.max_restarts ({cluster.max_restarts}) restarts are spent"
     return WorkerFailed(failure.where, what, remedy)

@@ -12,7 +12,7 @@ import threading
 from typing import TextIO
 
 _MARK = ":hbt:"
-_FROM_RAY = re.compile(r"\((?:raylet|gcs_server|autoscaler[^)]*|(?:[\w.]+ )?pid=\d+[^)]*)\) ")
+_FROM_RAY = re.compile(r"\((?:(?:raylet|gcs_server|autoscaler)\b[^)]*|(?:[\w.]+ )?pid=\w+[^)]*)\) ")
 _MARKED = re.compile(_FROM_RAY.pattern + _MARK)
 
 _log = logging.getLogger(__name__)

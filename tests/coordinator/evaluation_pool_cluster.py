@@ -1,9 +1,11 @@
 """A Ray cluster on this machine that only counts CPUs, and pools on it that lose their patience soon."""
 
+import os
+import secrets
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +28,8 @@ PATIENCE = Patience(
 @pytest.fixture(scope="module")
 def ray_cluster() -> Iterator[str]:
     """Its address."""
+    # Not Ray's default, which writes a token into the home folder. It stays set: Ray reads it once.
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     import ray
 
     folder = tempfile.mkdtemp(prefix="hbt-ray-")  # short: sockets lie in it
@@ -43,9 +47,15 @@ def ray_cluster() -> Iterator[str]:
 
 
 @contextmanager
-def pool(actors: int = 2, sink: ProgressSink | None = None, **patience: Any) -> Iterator[RayExecutor]:
+def pool(
+    actors: int = 2,
+    sink: ProgressSink | None = None,
+    gives_way: Callable[[], bool] = lambda: False,
+    **patience: Any,
+) -> Iterator[RayExecutor]:
     cluster = ClusterConfig(evaluation_actors=actors, gpus_per_worker=0)
-    with RayExecutor(cluster, max_attempts=3, sink=sink, patience=replace(PATIENCE, **patience)) as executor:
+    kept = replace(PATIENCE, **patience)
+    with RayExecutor(cluster, max_attempts=3, sink=sink, patience=kept, gives_way=gives_way) as executor:
         yield executor
 
 

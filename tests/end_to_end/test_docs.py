@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ray.scripts.scripts import start as ray_start
 
 from distributed_hbt.cli import COMMANDS as HBT_COMMANDS
 from distributed_hbt.cli import main, parse
@@ -65,6 +66,10 @@ def test_documented_command_is_valid(page: str, command: str, monkeypatch: pytes
         assert os.access(ROOT / words[0], os.X_OK)
         subprocess.run(["bash", "-n", ROOT / words[0]], check=True)
         check_hbt(["submit", *words[2:]])
+    elif words[:2] == ["ray", "start"]:
+        ray_start.make_context("ray start", words[2:])
+    elif words[0] == "export":
+        assert all(re.fullmatch(r"[A-Z_]+=\S+", word) for word in words[1:])
     elif words[0] in ("accelerate", "torchrun"):
         if "--config_file" in words:
             assert (ROOT / words[words.index("--config_file") + 1]).is_file()

@@ -32,13 +32,15 @@ def test_other_lines_of_workers_are_left_out_with_their_ends(caplog: pytest.LogC
             shown(
                 "(RayTrainWorker pid=12) *** SIGABRT received ***",
                 "(raylet) A worker died",
+                "(raylet, ip=10.83.0.2) *** StackTrace Information ***",
+                "(pid=gcs_server) Failed to kill actor",
                 "(autoscaler +12s) Tip: use `ray status`",
                 "(pid=77) something",
                 "(PlacementGroupCleaner pid=5) Failed to query",
             )
             == ""
         )
-    assert len(caplog.records) == 5
+    assert len(caplog.records) == 7
 
 
 def test_lines_of_this_process_pass() -> None:
