@@ -15,7 +15,7 @@ from distributed_hbt.models.attention import (
     positions,
     takes_positions,
 )
-from distributed_hbt.models.last_layer import can_run_for_one_token, for_one_token
+from distributed_hbt.models.last_layer import can_run_for_one_token, for_one_token, last_layer
 from distributed_hbt.models.pooling import pool, pooled_position
 
 
@@ -49,10 +49,7 @@ class Encoder(nn.Module):
 
         `attention_mask_BL` is 1 on real tokens, at least one a row, padded on `padding_side`.
         """
-        inputs = self._mask_and_positions(attention_mask_BL)
-        hidden_BLD = self.backbone(input_ids=input_ids_BL, **inputs).last_hidden_state
-        pooled_BD = pool(self.pooling, hidden_BLD, attention_mask_BL, self.padding_side)
-        return self._normalized(pooled_BD)
+        return self._embedding(input_ids_BL, attention_mask_BL, self.padding_side, masked=self._needs_mask)
 
     @torch.no_grad()
     def embed(self, input_ids_BL: Tensor, attention_mask_BL: Tensor) -> Tensor:
@@ -62,11 +59,16 @@ class Encoder(nn.Module):
         pooled the last layer runs for it alone. Only in evaluation mode.
         """
         assert not self.training, "call eval() before encoding"
-        side, inputs = self.padding_side, self._mask_and_positions(attention_mask_BL)
-        if self._causal and self._first_position == 0:
-            if side == "left":
-                input_ids_BL, attention_mask_BL = padded_right(input_ids_BL, attention_mask_BL)
-            side, inputs = "right", {"attention_mask": None}
+        if not self._causal or self._first_position > 0:
+            return self(input_ids_BL, attention_mask_BL)  # type: ignore[no-any-return]
+        if self.padding_side == "left":
+            input_ids_BL, attention_mask_BL = padded_right(input_ids_BL, attention_mask_BL)
+        return self._embedding(input_ids_BL, attention_mask_BL, "right", masked=False)
+
+    def _embedding(
+        self, input_ids_BL: Tensor, attention_mask_BL: Tensor, side: str, *, masked: bool
+    ) -> Tensor:
+        inputs = self._mask_and_positions(attention_mask_BL, side) if masked else {"attention_mask": None}
         position_B = pooled_position(self.pooling, attention_mask_BL, side)
         if position_B is None or not can_run_for_one_token(self.backbone):
             hidden_BLD = self.backbone(input_ids=input_ids_BL, **inputs).last_hidden_state
@@ -86,14 +88,15 @@ class Encoder(nn.Module):
         older = self.backbone.gradient_checkpointing_enable  # its name before transformers 5.2x
         enable = getattr(self.backbone, "activation_checkpointing_enable", older)
         enable({"use_reentrant": False})
+        if self.pooling != "mean" and can_run_for_one_token(self.backbone):
+            # It has few activations, and could not be run again: what shortens it is gone by then.
+            last_layer(self.backbone).gradient_checkpointing = False
         # Reentrant checkpointing needs inputs with a gradient, this one does not. Without, frozen layers
         # below the first adapter are neither recomputed nor passed through backwards.
         self.backbone.disable_input_require_grads()
 
-    def _mask_and_positions(self, attention_mask_BL: Tensor) -> dict[str, Tensor | None]:
-        if not self._needs_mask:
-            return {"attention_mask": None}
-        if self.padding_side == "left" or self._first_position > 0:
+    def _mask_and_positions(self, attention_mask_BL: Tensor, side: str) -> dict[str, Tensor | None]:
+        if side == "left" or self._first_position > 0:
             # RoBERTa's kin would otherwise count tokens that differ from the padding token.
             position_ids_BL = positions(attention_mask_BL, self._first_position)
             return {"attention_mask": attention_mask_BL, "position_ids": position_ids_BL}

@@ -45,14 +45,21 @@ def can_run_for_one_token(backbone: Any) -> bool:
     return known and config._attn_implementation in _KERNELS
 
 
+def last_layer(backbone: Any) -> Any:
+    """Of a backbone that `for_one_token` knows."""
+    layers, _ = _PARTS[backbone.config.model_type]
+    return backbone.get_submodule(layers)[-1]
+
+
 @contextmanager
 def for_one_token(backbone: Any, position_B: Tensor, attention_mask_BL: Tensor) -> Iterator[None]:
     """Inside, `backbone` gives `last_hidden_state` [B, 1, D]: that of the token at `position_B` of each text.
 
-    For evaluation mode, and one batch: `attention_mask_BL` is 1 on its real tokens.
+    For one batch: `attention_mask_BL` is 1 on its real tokens. A gradient goes through as through the whole
+    layer. Dropout in the layer is drawn for one token, so that it differs from a whole layer's.
     """
-    layers, query = _PARTS[backbone.config.model_type]
-    last = backbone.get_submodule(layers)[-1]
+    _, query = _PARTS[backbone.config.model_type]
+    last = last_layer(backbone)
     keys_and_values = _with(last, query, _OneHead(_head_width(backbone.config)))
     names = list(inspect.signature(last.forward).parameters)
 

@@ -26,12 +26,16 @@ from distributed_hbt.train.checkpoint import Saved, TrainState, save_checkpoint
 from distributed_hbt.train.chunked import Chunk, ChunkedEncoder
 from distributed_hbt.train.engine import build_engine, start_session
 from distributed_hbt.train.loop import StepRecord, Trainer
+from distributed_hbt.train.phases import not_measured
 from distributed_hbt.train.weights import whole_weights
 from distributed_hbt.train.worker import (
+    Prepared,
     build_batches,
+    build_inputs,
     build_objective,
     make_plan,
     prepare,
+    reduces_once,
     store_folder,
     train,
 )
@@ -77,8 +81,8 @@ def trainer(run_file: str, overrides: list[str]) -> Trainer:
     encoder = build_encoder(config.model, config.seed, vocab_size=len(texts.tokenizer))
     wake_adapters(encoder)
     engine = build_engine(session, ChunkedEncoder(encoder), config.train)
-    batches = build_batches(config, ranks, store, make_plan(config, store))
-    return Trainer(session, engine, batches, texts, build_objective(config), config.train, config.seed)
+    inputs = build_inputs(config, session, Prepared(texts, store, make_plan(config, store)))
+    return Trainer(session, engine, inputs, build_objective(config), config.train, reduces_once(config))
 
 
 def gradients(run_file: str, overrides: list[str], plant: str | None = None) -> dict[str, np.ndarray]:
@@ -86,12 +90,8 @@ def gradients(run_file: str, overrides: list[str], plant: str | None = None) -> 
     from deepspeed.utils import safe_get_full_grad
 
     made = trainer(run_file, overrides)
-    batch = made.batches.batch(0)
-    chunks = step_module.make_chunks(
-        batch, made.texts, seed=made.seed, rank=made.session.ranks.rank, device=made.session.device
-    )
     with planted(plant):
-        made.backward(made.engine, batch, chunks, made.objective)
+        made._backward(made.inputs.make(0), not_measured)
     found = {
         name: (parameter.grad if made.session.stage == 0 else safe_get_full_grad(parameter)).float().numpy()
         for name, parameter in made.engine.module.encoder.named_parameters()
@@ -138,7 +138,7 @@ def losses_and_weights(
 ) -> tuple[list[float], list[float], dict[str, np.ndarray]]:
     """Losses and gradient norms of the first steps, and the weights after them (of rank 0)."""
     made = trainer(run_file, overrides)
-    records = [made.step(step)[0] for step in range(steps)]
+    records = [made.step(made.inputs.make(step))[0] for step in range(steps)]
     weights = whole_weights(made.engine, made.session.ranks, trainable_only=True)
     made.engine.destroy()
     return (
@@ -177,21 +177,23 @@ def live_and_saved(run_file: str, overrides: list[str]) -> dict[str, np.ndarray]
     """Embeddings of the engine in memory, and of its checkpoint loaded again, on rank 0."""
     made = trainer(run_file, overrides)
     for step in range(3):
-        made.step(step)
+        made.step(made.inputs.make(step))
     config = load_run(Path(run_file), overrides)
     directory = RunDirectory(config.run_dir)
     encoder = made.engine.module.encoder
     adapter = config.model.lora is not None
     if adapter and made.session.ranks.is_first:
-        untrained = build_encoder(config.model, config.seed, vocab_size=len(made.texts.tokenizer))
+        untrained = build_encoder(config.model, config.seed, vocab_size=len(made.inputs.texts.tokenizer))
         save_base(directory.base, untrained)
     manifest = EncoderManifest.from_config(
         config.model, embedding_dimension=encoder.dimension, base="../../../base" if adapter else None
     )
-    saved = Saved(made.texts.tokenizer, manifest, adapter)
+    saved = Saved(made.inputs.texts.tokenizer, manifest, adapter)
     state = TrainState(3, config.name, config.seed, 2, made.session.stage, "", "", None)
     checkpoint = save_checkpoint(made.session, made.engine, directory, state, saved)
-    ids_BL, mask_BL = made.texts.pad(made.texts.queries(["a river", "the light of a house in the city", "b"]))
+    ids_BL, mask_BL = made.inputs.texts.pad(
+        made.inputs.texts.queries(["a river", "the light of a house in the city", "b"])
+    )
     with torch.no_grad():
         found = {"live": made.engine([Chunk(ids_BL, mask_BL, seed=0)]).numpy()}
         if made.session.ranks.is_first:

@@ -56,27 +56,42 @@ class Reference:
         query_BD, passage_ND = embedding_SD[:rows], embedding_SD[rows:]
         train = self.config.train
         scores_BN = query_BD @ passage_ND.T / train.temperature
-        masked_BN = self._masked(batch)
-        target_B = torch.arange(rows)
+        target_B = self._targets(batch)
+        masked_BN = self._masked(batch, target_B)
         cross_entropy = torch.nn.functional.cross_entropy
         loss = cross_entropy(scores_BN.masked_fill(masked_BN, -math.inf), target_B)
         if not train.symmetric:
             return loss
-        backward_BB = scores_BN[:, :rows].masked_fill(masked_BN[:, :rows], -math.inf).T
-        return (loss + cross_entropy(backward_BB, target_B)) / 2
+        positive_BB, masked_BB = scores_BN[:, target_B], masked_BN[:, target_B]
+        # Two rows that share their positive: each is a known answer to the other's question.
+        masked_BB = masked_BB | ((target_B[:, None] == target_B) & ~torch.eye(rows, dtype=torch.bool))
+        backward_BB = positive_BB.masked_fill(masked_BB, -math.inf).T
+        return (loss + cross_entropy(backward_BB, torch.arange(rows))) / 2
 
-    def _masked(self, batch: RankBatch) -> torch.Tensor:
+    def _targets(self, batch: RankBatch) -> torch.Tensor:
+        """Which of the batch's passages, all distinct, is each row's positive: the data file knows several of
+        some rows, the batch has one of them."""
+        return batch.passages.target_B
+
+    def _masked(self, batch: RankBatch, target_B: torch.Tensor) -> torch.Tensor:
         rows = len(batch.query_entries)
         passages = [tuple(tokens.tolist()) for tokens in batch.sequences[rows:]]
+        assert len(set(passages)) == len(passages)
         masked_BN = torch.zeros(rows, len(passages), dtype=torch.bool)
         for i, entry in enumerate(batch.query_entries):
             name = self.store.group_name(int(self.store.index.query_group[entry]))
             known = self.positives[name.rpartition("/")[2]]
+            target = int(target_B[i])
+            assert passages[target] in known
             for j, tokens in enumerate(passages):
-                masked_BN[i, j] = tokens in known and j != i
-                if self.config.train.loss == "printed" and j < rows and j != i:
+                masked_BN[i, j] = tokens in known and j != target
+                if self.config.train.loss == "printed" and not self._is_negative(batch, j) and j != target:
                     masked_BN[i, j] = True
         return masked_BN
+
+    def _is_negative(self, batch: RankBatch, column: int) -> bool:
+        """Whether the passage is a hard negative of any row."""
+        return bool((batch.own_BP[:, 1:] == column).any())
 
     def gradients(self) -> dict[str, np.ndarray]:
         self.loss(0).backward()
