@@ -60,7 +60,11 @@ def ranks(directory: Path, processes: list[psutil.Process]) -> list[psutil.Proce
     lock = str(directory / "training.lock")
 
     def holds_lock(process: psutil.Process) -> bool:
-        return lock in {str(f.readlink()) for f in Path(f"/proc/{process.pid}/fd").iterdir()}
+        for file in Path(f"/proc/{process.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed since it was listed
+                if str(file.readlink()) == lock:
+                    return True
+        return False
 
     return sorted(workers, key=holds_lock, reverse=True)
 

@@ -8,6 +8,8 @@ PROGRAM = """
 import os, signal, sys, time
 from distributed_hbt.stop_signals import StopSignals
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by what a shell starts with &
+
 def send(number):
     os.kill(os.getpid(), number)
     time.sleep(0)  # the handler runs
