@@ -37,9 +37,9 @@ class StepRecord:
     num_negatives: int
     real_tokens: int
     padded_tokens: int
-    repeated_tokens: int
     tokens_per_second: float
     seconds: float
+    repeated_tokens: int
 
 
 @dataclass(frozen=True)
@@ -124,9 +124,9 @@ class Trainer:
             num_negatives=candidates - 1,
             real_tokens=batch.real_tokens,
             padded_tokens=batch.padded_tokens,
-            repeated_tokens=batch.repeated_tokens,
             tokens_per_second=batch.real_tokens / seconds,
             seconds=seconds,
+            repeated_tokens=batch.repeated_tokens,
         )
 
 

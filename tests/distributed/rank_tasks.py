@@ -2,6 +2,8 @@
 
 import contextlib
 import logging
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +92,8 @@ def gradients(run_file: str, overrides: list[str], plant: str | None = None) -> 
     from deepspeed.utils import safe_get_full_grad
 
     made = trainer(run_file, overrides)
-    with planted(plant):
+    mistakes = without_boundary(made.engine) if plant == "boundary" else planted(plant)
+    with mistakes:
         made._backward(made.inputs.make(0), not_measured)
     found = {
         name: (parameter.grad if made.session.stage == 0 else safe_get_full_grad(parameter)).float().numpy()
@@ -109,6 +112,23 @@ def collective_limits(run_file: str, overrides: list[str]) -> list[float]:
     seconds = [group._get_backend(cpu).options._timeout.total_seconds() for group in groups]
     made.engine.destroy()
     return seconds
+
+
+@contextlib.contextmanager
+def without_boundary(engine: Any) -> Iterator[None]:
+    """No chunk is made the accumulation boundary, or the only one that is not."""
+    engine.set_gradient_accumulation_boundary = lambda is_boundary: None
+    yield
+
+
+def collectives(run_file: str, overrides: list[str]) -> dict[str, int]:
+    """How often this rank takes part in each collective operation of one step, by torch's name for it."""
+    made = trainer(run_file, overrides)
+    inputs = made.inputs.make(0)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        made._backward(inputs, not_measured)
+    made.engine.destroy()
+    return dict(Counter(e.name for e in profile.events() if e.name.startswith("c10d::")))
 
 
 class planted:  # noqa: N801 (reads as a statement)

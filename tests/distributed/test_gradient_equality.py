@@ -82,6 +82,21 @@ def test_gradient_equals_one_process_for_other_losses(
     assert relative_error(found, reference_gradients(run_file, option)) <= TOLERANCE
 
 
+@pytest.mark.parametrize("world_size", [1, 2, 4])
+@pytest.mark.parametrize("gradient", ["plain", "cached"])
+def test_distillation_equals_one_process(
+    pools: dict[int, RankPool], run_file: Path, world_size: int, gradient: str
+) -> None:
+    """A divergence that is summed where InfoNCE is averaged, that grows with the ranks, or that takes the
+    scores of another row's passages."""
+    option = "train.distillation={weight: 0.7, teacher_temperature: 2.0, temperature: 0.25}"
+    expected = reference_gradients(run_file, option)
+    assert relative_error(reference_gradients(run_file), expected) > 0.05
+    options = overrides(2, f"train.gradient={gradient}", option)
+    for found in pools[world_size].run("gradients", str(run_file), options):
+        assert relative_error(found, expected) <= TOLERANCE
+
+
 @pytest.fixture(scope="module")
 def pretrained(run_file: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
     """Overrides that start from a saved model instead of random weights."""
