@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -149,22 +150,21 @@ def run_steps(
     `checkpoint(n)` is called after n steps where one is due, and before a stop.
     """
     done, last = start, trainer.train.max_steps
-    ahead = trainer.inputs.ahead(start, last)
-    for step in range(start, last):
-        phases = not_measured if profile is None else profile.before(step)
-        began = time.perf_counter()
-        with phases("data"):
-            inputs = next(ahead)
-        record, stop = trainer.step(inputs, began=began, stop_asked=stop_asked(), phases=phases)
-        if profile is not None:
-            profile.after(step, record.seconds)
-        log(record)
-        done = step + 1
-        if stop or done % trainer.train.checkpoint_every == 0 or done == last:
-            checkpoint(done)
-        if stop:
-            break
-    ahead.close()
+    with closing(trainer.inputs.ahead(start, last)) as ahead:
+        for step in range(start, last):
+            phases = not_measured if profile is None else profile.before(step)
+            began = time.perf_counter()
+            with phases("data"):
+                inputs = next(ahead)
+            record, stop = trainer.step(inputs, began=began, stop_asked=stop_asked(), phases=phases)
+            if profile is not None:
+                profile.after(step, record.seconds)
+            log(record)
+            done = step + 1
+            if stop or done % trainer.train.checkpoint_every == 0 or done == last:
+                checkpoint(done)
+            if stop:
+                break
     if profile is not None:
         profile.close()
     return done

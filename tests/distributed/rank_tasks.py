@@ -193,6 +193,19 @@ def train_until(run_file: str, overrides: list[str], stop: int | None) -> list[t
     return done
 
 
+def left_gathered(run_file: str, overrides: list[str]) -> list[str]:
+    """Parameters that this rank still holds whole after two steps under ZeRO-3."""
+    from deepspeed.runtime.zero.partition_parameters import ZeroParamStatus
+
+    made = trainer(run_file, overrides)
+    for step in range(2):
+        made.step(made.inputs.make(step))
+    named = made.engine.module.named_parameters()
+    whole = [name for name, p in named if p.ds_status != ZeroParamStatus.NOT_AVAILABLE]
+    made.engine.destroy()
+    return whole
+
+
 def live_and_saved(run_file: str, overrides: list[str]) -> dict[str, np.ndarray]:
     """Embeddings of the engine in memory, and of its checkpoint loaded again, on rank 0."""
     made = trainer(run_file, overrides)

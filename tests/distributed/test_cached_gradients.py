@@ -143,6 +143,16 @@ def test_rank_that_would_need_fewer_chunks_runs_as_many(
         assert relative_error(found, expected_gradients(run_file)) <= TOLERANCE
 
 
+@pytest.mark.parametrize("lora", [(), (LORA,)], ids=["full", "lora"])
+@pytest.mark.parametrize("gradient", ["plain", "cached"])
+def test_no_weight_stays_whole_on_a_rank(
+    pools: dict[int, RankPool], run_file: Path, gradient: str, lora: tuple[str, ...]
+) -> None:
+    """Weights of the last layer, which runs in two parts, that ZeRO-3 gathers and does not give back."""
+    options = overrides(3, BATCH, budget_of(run_file, 4), f"train.gradient={gradient}", *lora)
+    assert pools[2].run("left_gathered", str(run_file), options) == [[], []]
+
+
 @pytest.mark.parametrize("stage", [1, 2])
 def test_missing_boundary_is_found(pools: dict[int, RankPool], run_file: Path, stage: int) -> None:
     """A test of the above that passes whatever is reduced when."""
