@@ -22,8 +22,8 @@ from typing import Any
 
 import yaml
 
-PASSAGES = 150_000
-CHECKPOINT, STEPS = 60, 300
+PASSAGES = 60_000
+CHECKPOINT, STEPS = 100, 200
 HBT = Path(sys.executable).parent / "hbt"
 
 
@@ -126,6 +126,7 @@ def content(folder: Path, name: str, placement: str) -> dict[str, Any]:
         "num_key_value_heads": 2,
         "head_dim": 32,
     }
+    beir = {"name": "beir", "label": "beir", "path": str(folder / "beir")}
     return {
         "name": name,
         "output_dir": str(folder / "runs"),
@@ -148,11 +149,11 @@ def content(folder: Path, name: str, placement: str) -> dict[str, Any]:
             "deepspeed": str(folder / "zero1.json"),
         },
         "evaluation": {
-            "every": CHECKPOINT if placement == "beside" else None,
+            "every": CHECKPOINT,
             "depth": 100,
             "shard_rows": 5_000,
             "max_tokens_per_batch": 8192,
-            "benchmarks": [{"name": "beir", "label": "beir", "path": str(folder / "beir")}],
+            "benchmarks": [beir] if placement == "beside" else [],
         },
         "cluster": {
             "num_workers": 1,

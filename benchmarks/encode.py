@@ -258,7 +258,10 @@ def main() -> int:
     if importlib.util.find_spec("sentence_transformers") is None:
         print("encode.py needs sentence-transformers: pip install -e '.[benchmarks]'", file=sys.stderr)
         return 2
-    sentences, paragraphs = read_texts(Path(os.environ["HBT_SHARED"]) / "data" / "xquad-r")
+    root = Path(os.environ.get("HBT_SHARED", "../shared")) / "data" / "xquad-r"
+    if not root.is_dir():
+        raise SystemExit(f"{root} is not there; set HBT_SHARED to the folder that holds data/")
+    sentences, paragraphs = read_texts(root)
     print(versions(options.repeats), flush=True)
     with tempfile.TemporaryDirectory() as folder:
         write_model(Path(folder), paragraphs, options.vocab_size)

@@ -1,6 +1,7 @@
 """Checkpoints that are evaluated as they come, without any cluster."""
 
 import contextlib
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -111,6 +112,23 @@ def test_failed_evaluation_keeps_no_other_from_its_own(config: RunConfig) -> Non
         feed.run()
     assert caught.value.exit_code == 1
     assert tracker.evaluated == [10, 30]
+
+
+def test_failed_evaluation_is_tried_once_more_after_the_training(config: RunConfig) -> None:
+    """Catches an evaluation given up because the store was locked for a moment, days before the end."""
+    tracker = Recorder()
+    feed = EvaluationFeed(config, RunDirectory(config.run_dir), this_process, lambda: tracker)
+    complete(config, 10, poison=True)
+    running = BackgroundCall(feed.run, "evaluation")
+    complete(config, 20)
+    wait_until(lambda: tracker.evaluated == [20])
+    shutil.rmtree(RunDirectory(config.run_dir).checkpoint(10))
+    complete(config, 10)
+    complete(config, 30)
+    feed.training_is_over()
+    wait_for_end(running)
+    running.result()
+    assert tracker.evaluated == [20, 30, 10]
 
 
 def test_training_that_ended_early_ends_the_wait(config: RunConfig) -> None:
