@@ -55,11 +55,15 @@ class TrainConfig(Section):
     rank keeps until then; by_chunk: ZeRO-2 and 3 reduce every chunk's as it comes, and keep only their part.
     auto: once with LoRA, by_chunk without."""
     max_tokens_per_chunk: int = Field(default=16384, ge=1)
-    """Padded tokens that go through the encoder at once; a longer single text goes alone."""
+    """Tokens, padding included, that go through the encoder at once; a longer single text goes alone."""
     loss_block_size: int = Field(default=4096, ge=1)
     """Columns of the score matrix that exist at once."""
     activation_checkpointing: bool = False
     """Recompute activations in the backward: less memory, a third more work."""
+    compile: bool = False
+    """Compile the backbone's layers (torch.compile); the first steps then take minutes. Not with ZeRO-3."""
+    liger_kernels: bool = False
+    """Fused norms, rotary positions and feed-forward parts of the package liger-kernel, on NVIDIA GPUs."""
     profile_steps: tuple[int, int] | None = None
     """Half-open range of steps, counted from 0, whose trace and times go into `profile/` of the run."""
     checkpoint_every: int = Field(default=100, ge=1)

@@ -60,6 +60,7 @@ class RankBatches:
         max_tokens_per_chunk: int,
         hard_negatives_only: bool,
         symmetric: bool,
+        padding_free: bool,
     ) -> None:
         self._store = store
         self._plan = plan
@@ -70,6 +71,7 @@ class RankBatches:
         self._max_tokens_per_chunk = max_tokens_per_chunk
         self._hard_negatives_only = hard_negatives_only
         self._symmetric = symmetric
+        self._padding_free = padding_free
 
     def batch(self, step: int) -> RankBatch:
         """This rank's share of step `step`, counted from 0."""
@@ -78,7 +80,9 @@ class RankBatches:
         shares = make_shares(rows, store.query_lengths, store.passage_lengths, self._world_size)
         local = rows.at(shares.rows[self._rank])
         lengths_by_rank = [self._lengths(rows, shares, rank) for rank in range(self._world_size)]
-        chunks_by_rank = cut_alike(lengths_by_rank, self._max_tokens_per_chunk)
+        free = self._padding_free
+        chunks_by_rank = cut_alike(lengths_by_rank, self._max_tokens_per_chunk, padding_free=free)
+        cuts = zip(chunks_by_rank, lengths_by_rank, strict=True)
         real_tokens = int(sum(lengths.sum() for lengths in lengths_by_rank))
         return RankBatch(
             step=step,
@@ -93,7 +97,7 @@ class RankBatches:
             own_BP=torch.from_numpy(_columns_or_none(shares, local.passage_BP)),
             score_BP=torch.from_numpy(local.score_BP),
             real_tokens=real_tokens,
-            padded_tokens=sum(map(padded_tokens, chunks_by_rank, lengths_by_rank)),
+            padded_tokens=sum(padded_tokens(*cut, padding_free=free) for cut in cuts),
             repeated_tokens=self._tokens_row_by_row(rows) - real_tokens,
             query_entries=local.query_B,
         )

@@ -45,12 +45,12 @@ def random_backbone(model: ModelConfig, vocab_size: int | None) -> Any:
             backbone = AutoModel.from_config(
                 config,
                 dtype=getattr(torch, model.dtype),
-                attn_implementation=model.attention_implementation,
+                attn_implementation=model.padded_implementation,
             )
         except ConfigError:
             raise
         except Exception as error:  # transformers raises what the arithmetic of a wrong size raises
-            raise _bad_architecture(error, model.attention_implementation) from error
+            raise _bad_architecture(error, model.padded_implementation) from error
     return without_pooler(backbone, "model.architecture")
 
 

@@ -66,12 +66,12 @@ def pretrained_backbone(model: ModelConfig) -> Any:
         read = read_backbone(
             model.base,
             dtype=model.dtype,
-            attention_implementation=model.attention_implementation,
+            attention_implementation=model.padded_implementation,
             revision=model.revision,
             trust_remote_code=model.trust_remote_code,
         )
     except Exception as error:  # hub, files, configuration, remote code: each with errors of its own
-        known = attention_error(error, model.attention_implementation)
+        known = attention_error(error, model.padded_implementation)
         what = f"no model can be loaded from {model.base} ({first_line(error)})"
         raise known or ConfigError("model.base", what, "check the folder or hub id") from error
     if read.missing or read.mismatched:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from distributed_hbt.data.rank_batch import RankBatch, RankBatches
 from distributed_hbt.losses.info_nce import ColumnBlocks, Columns
+from distributed_hbt.models.packing import Packing, pack
 from distributed_hbt.models.text import TextEncoder
 from distributed_hbt.read_ahead import read_ahead
 from distributed_hbt.train.chunked import Chunk
@@ -39,7 +40,8 @@ class StepInputs:
 
 @dataclass(frozen=True)
 class InputMaker:
-    """Makes the inputs of any step; `block_size` columns are scored at once."""
+    """Makes the inputs of any step; `block_size` columns are scored at once. Sequences are packed where
+    `padding_free` says so, else padded."""
 
     batches: RankBatches
     texts: TextEncoder
@@ -47,6 +49,7 @@ class InputMaker:
     rank: int
     block_size: int
     device: torch.device
+    padding_free: bool = False
 
     def make(self, step: int) -> StepInputs:
         """The inputs of step `step`, counted from 0, on the device or on their way there."""
@@ -88,10 +91,17 @@ class InputMaker:
 
     def _chunks(self, batch: RankBatch) -> Iterator[Chunk]:
         for i, positions in enumerate(batch.chunks):
-            ids_BL, mask_BL = self.texts.pad([batch.sequences[p].tolist() for p in positions])
+            token_lists = [batch.sequences[p].tolist() for p in positions]
             parts = [self.seed, batch.step, self.rank, i]
             (chunk_seed,) = np.random.SeedSequence(parts).generate_state(1, np.uint64)
-            yield Chunk(self._moved(ids_BL), self._moved(mask_BL), seed=int(chunk_seed >> 1))
+            yield Chunk(*self._ids_and_layout(token_lists), seed=int(chunk_seed >> 1))
+
+    def _ids_and_layout(self, token_lists: list[list[int]]) -> tuple[Tensor, Tensor | Packing]:
+        if self.padding_free:
+            ids_1T, packing = pack(token_lists)
+            return self._moved(ids_1T), packing.mapped(self._moved)
+        ids_BL, mask_BL = self.texts.pad(token_lists)
+        return self._moved(ids_BL), self._moved(mask_BL)
 
     def _blocks(self, columns: Columns, counts: tuple[int, ...]) -> ColumnBlocks:
         return columns.in_blocks(self.block_size, sum(counts)).to(self.device)
@@ -104,7 +114,7 @@ class InputMaker:
 
 def _tensors(inputs: StepInputs) -> Iterator[Tensor]:
     for chunk in inputs.chunks:
-        yield from (chunk.input_ids_BL, chunk.attention_mask_BL)
+        yield from chunk.tensors()
     yield from (inputs.order_S, inputs.own_BP, inputs.score_BP)
     for columns in (inputs.passages, inputs.queries):
         if columns is not None:

@@ -17,11 +17,14 @@ from distributed_hbt.data.rank_batch import RankBatches
 from distributed_hbt.data.store import Store, prepare_store
 from distributed_hbt.data.trained_tokenizer import prepare_tokenizer
 from distributed_hbt.distributed.process_group import Ranks
-from distributed_hbt.errors import DataError
+from distributed_hbt.errors import ConfigError, DataError
 from distributed_hbt.losses.objective import Distillation, Objective
 from distributed_hbt.models.build import build_encoder, check_buildable
+from distributed_hbt.models.compiled import compile_layers
 from distributed_hbt.models.encoder import Encoder
+from distributed_hbt.models.liger import use_liger_kernels
 from distributed_hbt.models.manifest import EncoderManifest
+from distributed_hbt.models.packed_attention import check_device
 from distributed_hbt.models.saved import save_base
 from distributed_hbt.models.text import TextEncoder
 from distributed_hbt.run_directory import RunDirectory
@@ -149,6 +152,7 @@ def build_batches(config: RunConfig, ranks: Ranks, store: Store, plan: BatchPlan
         max_tokens_per_chunk=config.train.max_tokens_per_chunk,
         hard_negatives_only=config.train.loss == "printed",
         symmetric=config.train.symmetric,
+        padding_free=config.model.padding_free,
     )
 
 
@@ -172,6 +176,7 @@ def build_inputs(config: RunConfig, session: Session, prepared: Prepared) -> Inp
         rank=session.ranks.rank,
         block_size=config.train.loss_block_size,
         device=session.device,
+        padding_free=config.model.padding_free,
     )
 
 
@@ -189,13 +194,27 @@ def _distillation(train: TrainConfig) -> Distillation | None:
 
 
 def _build_encoder(config: RunConfig, session: Session, directory: RunDirectory, vocab_size: int) -> Encoder:
+    check_device(config.model, session.device)
     session.before_building(pretrained=config.model.base is not None)
     encoder = build_encoder(config.model, config.seed, vocab_size=vocab_size)
-    if config.train.activation_checkpointing:
-        encoder.enable_activation_checkpointing()
+    adapt_layers(encoder, config.train, session)
     if _has_random_base(config) and session.ranks.is_first and not directory.base.exists():
         save_base(directory.base, encoder)
     return encoder
+
+
+def adapt_layers(encoder: Encoder, train: TrainConfig, session: Session) -> None:
+    """Kernels, recomputation and compilation of the layers, as the configuration asks. Raises ConfigError."""
+    if train.liger_kernels:
+        use_liger_kernels(encoder.backbone, session.device)
+    if train.activation_checkpointing:
+        encoder.enable_activation_checkpointing()
+    if not train.compile:
+        return
+    if session.stage == 3:
+        what = "ZeRO-3 gathers weights inside every layer, where the compiler can not follow"
+        raise ConfigError("train.compile", what, "set it to false, or take another train.deepspeed")
+    compile_layers(encoder, session.device)
 
 
 def _profile(config: RunConfig, session: Session, directory: RunDirectory) -> StepProfile | None:

@@ -120,6 +120,17 @@ def test_pretrained_base_equals_one_process(
     assert relative_error(answers[0][2], weights) <= 1e-4
 
 
+@pytest.mark.parametrize("stage", [0, 2, 3])
+@pytest.mark.parametrize("gradient", ["plain", "cached"])
+def test_gradient_without_padding_equals_one_padded_process(
+    pools: dict[int, RankPool], run_file: Path, stage: int, gradient: str
+) -> None:
+    """Chunks cut by real tokens that lose or repeat a text, rows of the packed batch in another order."""
+    options = overrides(stage, f"train.gradient={gradient}", "model.padding_free=true")
+    for found in pools[2].run("gradients", str(run_file), options):
+        assert relative_error(found, reference_gradients(run_file)) <= TOLERANCE
+
+
 SMALL = "hidden_size: 32, intermediate_size: 64, num_hidden_layers: 2, num_attention_heads: 4"
 NO_DROPOUT = "hidden_dropout_prob: 0.0, attention_probs_dropout_prob: 0.0"
 OTHER_ENCODERS = {

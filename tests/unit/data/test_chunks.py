@@ -32,6 +32,18 @@ def test_every_rank_runs_the_same_number_of_chunks(ranks: list[list[int]], budge
         assert all(len(chunk) == 1 for chunk in chunks[len(chunks) - extra :])
 
 
+@given(lengths_of_a_rank, st.integers(1, 200))
+def test_without_padding_a_chunk_holds_as_many_real_tokens_as_fit(lengths: list[int], budget: int) -> None:
+    """Chunks that are left half empty, because padding is counted that is not there."""
+    array = np.array(lengths)
+    chunks = cut(array, budget, padding_free=True)
+    assert sorted(np.concatenate(chunks).tolist()) == list(range(len(lengths)))
+    assert padded_tokens(chunks, array, padding_free=True) == array.sum()
+    for chunk, later in zip(chunks, [*chunks[1:], None], strict=True):
+        assert len(chunk) == 1 or array[chunk].sum() <= budget
+        assert later is None or array[chunk].sum() + array[later[0]] > budget
+
+
 def test_sorting_by_length_saves_padding() -> None:
     """Chunks in the order of arrival, padded to one long sequence each."""
     lengths = np.array([50, 1, 50, 1, 50, 1])

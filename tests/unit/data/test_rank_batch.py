@@ -126,3 +126,13 @@ def test_batch_is_a_function_of_the_step(run_file: Path, prepared: Prepared) -> 
     for batch in reversed(straight):
         again = back.batch(batch.step)
         assert texts_of(prepared, again) == texts_of(prepared, batch)
+
+
+def test_without_padding_the_tokens_encoded_are_the_real_ones(run_file: Path, prepared: Prepared) -> None:
+    """Padding reported where there is none, or chunks cut as if there were."""
+    padded = batches(run_file, prepared, 0, 1).batch(3)
+    free = batches(run_file, prepared, 0, 1, "model.padding_free=true").batch(3)
+    assert padded.padded_tokens > padded.real_tokens
+    assert free.padded_tokens == free.real_tokens == padded.real_tokens
+    assert len(free.chunks) < len(padded.chunks)
+    assert sorted(np.concatenate(free.chunks).tolist()) == list(range(len(free.sequences)))
