@@ -30,11 +30,7 @@ def ids(inputs: StepInputs) -> list[list[int]]:
 def test_order_leads_from_chunks_back_to_sequences(maker: InputMaker) -> None:
     """Embeddings that are given to other texts than those they are of."""
     inputs = maker.make(2)
-    rows = [
-        row[mask == 1]
-        for c in inputs.chunks
-        for row, mask in zip(c.input_ids_BL, c.attention_mask_BL, strict=True)
-    ]
+    rows = [row[mask == 1] for c in inputs.chunks for row, mask in zip(c.input_ids_BL, c.layout, strict=True)]
     assert len(rows) == len(inputs.batch.sequences) + inputs.surplus
     for place, sequence in zip(inputs.order_S.tolist(), inputs.batch.sequences, strict=True):
         assert rows[place].tolist() == sequence.tolist()
