@@ -41,7 +41,10 @@ _KERNELS = ("sdpa", "eager")
 
 def can_run_for_one_token(backbone: Any) -> bool:
     """Whether `for_one_token`, or `for_one_packed_token` where the backbone takes packed rows, knows it: its
-    family, transformers' own code, its attention."""
+    family, transformers' own code, its attention; and no ZeRO-3, whose hooks count on every module being run
+    to its end."""
+    if any(hasattr(parameter, "ds_id") for parameter in backbone.parameters()):
+        return False
     config = backbone.config
     own_code = type(backbone).__module__.startswith("transformers.models.")
     known = config.model_type in _PARTS and own_code and not getattr(config, "is_decoder", False)
