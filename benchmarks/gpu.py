@@ -33,6 +33,9 @@ from benchmarks.gpu_cases import HEADER, LAYOUTS, PEER, ROOT, Case, Cut, Measure
 NEEDS = {"flash_attention_2": "flash_attn", PEER: "sentence_transformers"}
 """Layout -> the package that it needs."""
 
+START = 60.0
+"""Seconds that a case takes until its first step, at least."""
+
 
 def cases(options: argparse.Namespace) -> Iterator[Case]:
     """In the order of the table."""
@@ -90,7 +93,7 @@ def table(options: argparse.Namespace, device: str, memory: int) -> Iterator[str
         cut = cut_to_fit(case, memory)
         reason = why_not(case) or (None if cut else f"does not fit {memory / 2**30:.0f} GiB")
         left = stop - time.monotonic()
-        if reason is None and left < 2 * options.seconds:
+        if reason is None and left < options.seconds + START:
             reason = f"no time left of {options.minutes:g} minutes"
         if reason is None:
             assert cut is not None
