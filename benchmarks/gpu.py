@@ -10,7 +10,7 @@ and passages of 256 or 512, whose lengths are drawn from the quantiles of XQuAD-
 `padded` pads every chunk to its longest text; `sdpa`, `torch_varlen` and `flash_attention_2` are the kernels
 of model.padding_free. Plain gradients recompute activations where they would not fit. sentence-transformers
 gets the same backbone with bfloat16 weights and AdamW on them, without masters, and its texts padded for
-nothing.
+nothing; its padding is that of its whole columns, which it may cut off in mini-batches.
 
 MFU counts real tokens and what a step needs (`gpu_arithmetic.training_flops`), not what is computed again.
 Cases that would not fit, and those for which --minutes leave no time, are named below the table.
