@@ -10,7 +10,7 @@ and passages of 256 or 512, whose lengths are drawn from the quantiles of XQuAD-
 `padded` pads every chunk to its longest text; `sdpa`, `torch_varlen` and `flash_attention_2` are the kernels
 of model.padding_free. Plain gradients recompute activations where they would not fit. sentence-transformers
 gets the same backbone with bfloat16 weights and AdamW on them, without masters, and its texts padded for
-nothing.
+nothing; its padding is that of its whole columns, which it may cut off in mini-batches.
 
 MFU counts real tokens and what a step needs (`gpu_arithmetic.training_flops`), not what is computed again.
 Cases that would not fit, and those for which --minutes leave no time, are named below the table.
@@ -32,6 +32,9 @@ from benchmarks.gpu_cases import HEADER, LAYOUTS, PEER, ROOT, Case, Cut, Measure
 
 NEEDS = {"flash_attention_2": "flash_attn", PEER: "sentence_transformers"}
 """Layout -> the package that it needs."""
+
+START = 60.0
+"""Seconds that a case takes until its first step, at least."""
 
 
 def cases(options: argparse.Namespace) -> Iterator[Case]:
@@ -90,7 +93,7 @@ def table(options: argparse.Namespace, device: str, memory: int) -> Iterator[str
         cut = cut_to_fit(case, memory)
         reason = why_not(case) or (None if cut else f"does not fit {memory / 2**30:.0f} GiB")
         left = stop - time.monotonic()
-        if reason is None and left < 2 * options.seconds:
+        if reason is None and left < options.seconds + START:
             reason = f"no time left of {options.minutes:g} minutes"
         if reason is None:
             assert cut is not None

@@ -34,7 +34,8 @@ PACKABLE = frozenset(
         "xlm-roberta",
     }
 )
-"""Families whose layers hand the keyword arguments on to their attention. Each is tested for equality."""
+"""Families whose layers hand the keyword arguments on to their attention. Each is tested for equality
+(gemma2, which caps its scores, with a stand-in for FlashAttention)."""
 
 _PREFIX = "hbt_packed_"
 _WHERE = "model.attention_implementation"

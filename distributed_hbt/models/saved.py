@@ -12,7 +12,7 @@ from torch import Tensor
 
 from distributed_hbt.errors import CheckpointError, ConfigError, HbtError
 from distributed_hbt.models.attention import set_attention
-from distributed_hbt.models.backbone import attention_error, read_backbone, without_pooler
+from distributed_hbt.models.backbone import is_attention_error, read_backbone, without_pooler
 from distributed_hbt.models.build import seeded
 from distributed_hbt.models.encoder import Encoder
 from distributed_hbt.models.lora import (
@@ -183,7 +183,7 @@ def _read_whole(location: str, *, exact: bool, implementations: Sequence[str], *
     except HbtError:
         raise
     except Exception as error:  # files, configuration, hub: each with errors of its own
-        if others and attention_error(error, kernel) is not None:
+        if others and is_attention_error(error):
             return _read_whole(location, exact=exact, implementations=others, **settings)
         what = f"no model can be read from it ({first_line(error)})"
         raise CheckpointError(location, what, _REMEDY) from error

@@ -131,6 +131,16 @@ def test_gradient_without_padding_equals_one_padded_process(
         assert relative_error(found, reference_gradients(run_file)) <= TOLERANCE
 
 
+@pytest.mark.parametrize(("gradient", "more"), [("plain", ()), ("cached", ("model.padding_free=true",))])
+def test_compiled_layers_change_no_gradient(
+    pools: dict[int, RankPool], run_file: Path, gradient: str, more: tuple[str, ...]
+) -> None:
+    """A program made for one chunk's size, or for a forward without gradient, and used for another."""
+    options = overrides(2, "train.compile=true", f"train.gradient={gradient}", *more)
+    for found in pools[2].run("gradients", str(run_file), options):
+        assert relative_error(found, reference_gradients(run_file)) <= TOLERANCE
+
+
 SMALL = "hidden_size: 32, intermediate_size: 64, num_hidden_layers: 2, num_attention_heads: 4"
 NO_DROPOUT = "hidden_dropout_prob: 0.0, attention_probs_dropout_prob: 0.0"
 OTHER_ENCODERS = {

@@ -178,19 +178,17 @@ def test_inputs_are_copied_beside_the_step_that_runs(run_file: Path) -> None:
     assert answers["equal"] == [True] * 4
 
 
-@pytest.mark.parametrize("ranks", [1, 2])
-def test_the_gather_over_nccl(ranks: int) -> None:
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="two ranks over nccl need two GPUs")
+def test_the_gather_over_nccl() -> None:
     """Rows or gradients that arrive in another order than over gloo."""
-    if torch.cuda.device_count() < ranks:
-        pytest.skip(f"{ranks} ranks over nccl need {ranks} GPUs, and there is one")
-    counts = (2, 3)[:ranks]
-    pool = RankPool(ranks)
+    counts = (2, 3)
+    pool = RankPool(2)
     try:
         answers = pool.run("gathered_over_nccl", counts)
     finally:
         pool.close()
     rows = [[rank * 100.0 + i, -1.0] for rank, count in enumerate(counts) for i in range(count)]
-    weights = [(n + 1) * sum(range(1, ranks + 1)) for n in range(sum(counts))]
+    weights = [(n + 1) * (1 + 2) for n in range(sum(counts))]
     for rank, (found, gradient) in enumerate(answers):
         first = sum(counts[:rank])
         assert found == rows
