@@ -8,20 +8,36 @@ from numpy.typing import NDArray
 Positions = NDArray[np.int64]
 
 
-def cut(lengths: NDArray[np.int64], max_tokens: int) -> list[Positions]:
-    """Positions of the sequences, longest first, in chunks of at most `max_tokens` padded tokens.
+CHUNK_COST = 1 / 16
+"""What a training chunk costs beside its tokens, as a share of the budget."""
 
-    A chunk's padded size is its number of sequences times its longest. A sequence that is longer than
-    `max_tokens` alone makes a chunk of its own.
+
+def cut(lengths: NDArray[np.int64], max_tokens: int, chunk_cost: float = CHUNK_COST) -> list[Positions]:
+    """Positions of the sequences, longest first, in the chunks that cost least.
+
+    A chunk costs its padded size (number of sequences times longest) and `chunk_cost` of the budget: calls,
+    launches, smaller matrices. Its padded size is at most `max_tokens`; a sequence that is longer alone makes
+    a chunk of its own. Few sequences of unlike lengths are cut finer than the budget asks for, since their
+    padding would cost more than further chunks.
     """
     order = np.argsort(-lengths, kind="stable")
+    count, overhead = len(order), max_tokens * chunk_cost
+    cost = np.full(count + 1, np.inf)  # of the sequences before a place, in the best chunks
+    cost[0] = 0.0
+    begin = np.zeros(count + 1, dtype=np.int64)  # of the chunk that ends at a place
+    for first, longest in enumerate(np.maximum(lengths[order], 1).tolist()):
+        size = min(count - first, max(1, max_tokens // longest))
+        ends = slice(first + 1, first + 1 + size)
+        with_chunk = cost[first] + overhead + longest * np.arange(1, size + 1)
+        better = with_chunk < cost[ends]
+        cost[ends][better] = with_chunk[better]
+        begin[ends][better] = first
     chunks: list[Positions] = []
-    first = 0
-    while first < len(order):
-        size = max(1, max_tokens // max(1, int(lengths[order[first]])))
-        chunks.append(order[first : first + size])
-        first += size
-    return chunks
+    end = count
+    while end > 0:
+        chunks.append(order[begin[end] : end])
+        end = int(begin[end])
+    return chunks[::-1]
 
 
 def cut_alike(lengths_by_rank: Sequence[NDArray[np.int64]], max_tokens: int) -> list[list[Positions]]:
