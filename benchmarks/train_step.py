@@ -12,6 +12,7 @@ A step of ours counts everything, from the store's rows on. The peer gets its te
 Tokens are those of all rows; a paragraph that several rows share is encoded once by us, row by row by the
 peer. The limit is the time of the matrix products alone, 6N FLOPs a token (8N with cached gradients) at the
 rate that torch reaches in them here; its share counts the tokens that were encoded, without padding.
+Where other work disturbs the seconds, the ratio of the CPU seconds of both ranks together says more.
 """
 
 import argparse
@@ -43,7 +44,7 @@ from training_sides import (
     features,
     mean_over_ranks,
 )
-from training_tables import Products, Tables, Turns
+from training_tables import Products, Tables, Took, Turns
 
 from distributed_hbt.distributed.process_group import Ranks
 from distributed_hbt.train.loop import StepRecord, Trainer
@@ -51,10 +52,10 @@ from distributed_hbt.train.phases import MeasuredPhases, Phases, not_measured
 
 GATE_BATCH, GATE_STEPS = 16, 50
 OUR_CUTS = (
-    *(Chunks("cached", tokens) for tokens in (512, 1_024, 2_048, 4_096)),
-    *(Chunks("plain", tokens) for tokens in (1_024, 4_096)),
+    *(Chunks("cached", tokens) for tokens in (1_024, 2_048, 4_096)),
+    Chunks("plain", 2_048),
 )
-THEIR_SIZES, THEIR_TOKENS = (2, 8, 32), (256, 1_024, 4_096)
+THEIR_SIZES, THEIR_TOKENS = (2, 8, 32), (512, 2_048)
 PLAIN_UP_TO = 256
 """The largest batch at which plain gradients are tried: the peer's take 15 GB there."""
 
@@ -75,14 +76,16 @@ class Sides:
             print(text, file=sys.stderr if progress else sys.stdout, flush=True)
 
 
-def slowest(run: Callable[[], object]) -> float:
-    """Seconds until the last rank is done."""
+def timed(run: Callable[[], object]) -> Took:
+    """How long it takes until the last rank is done, and what both compute."""
     dist.barrier()
-    began = time.perf_counter()
+    began, cpu_began = time.perf_counter(), time.process_time()
     run()
-    took = torch.tensor(time.perf_counter() - began)
+    took = torch.tensor(time.perf_counter() - began, dtype=torch.float64)
+    cpu = torch.tensor(time.process_time() - cpu_began, dtype=torch.float64)
     dist.all_reduce(took, op=dist.ReduceOp.MAX)
-    return float(took)
+    dist.all_reduce(cpu)
+    return Took(float(took), float(cpu))
 
 
 def our_step(trainer: Trainer, step: int, phases: Phases = not_measured) -> StepRecord:
@@ -154,8 +157,8 @@ class Measurement:
                 self.sides.peer.step(loss, rows)
 
             for run, took in [(we, found.ours), (they, found.theirs)][:: 1 if turn % 2 == 0 else -1]:
-                took.append(slowest(run))
-            self._say(f"turn {turn + 1}: ours {found.ours[-1]:.2f} s, theirs {found.theirs[-1]:.2f} s")
+                took.append(timed(run))
+            self._say(f"turn {turn + 1}: ours {found.ours[-1]}, theirs {found.theirs[-1]}")
         return found, our_cut, their_cut
 
     def phases(self, cut: Chunks) -> dict[str, float]:
@@ -180,8 +183,8 @@ class Measurement:
     def _fastest(
         self, cuts: Sequence[Cut], takes: Callable[[Cut], float], takes_whole: Callable[[Cut], float]
     ) -> Cut:
-        """On a smaller batch. Where that is a plain one, it must win on the whole batch too, whose memory is
-        slower."""
+        """By CPU seconds on a smaller batch, which other work disturbs least. Where that is a plain one, it
+        must win on the whole batch too, whose memory is slower."""
         took = {cut: takes(cut) for cut in cuts if cut.gradient == "cached" or self.batch <= PLAIN_UP_TO}
         self._say(f"tuning: {listed(took)}")
         first, *others = sorted(took, key=took.__getitem__)
@@ -199,11 +202,11 @@ class Measurement:
         return features(self.config, self.prepared, step, self.sides.rank)
 
     def _ours_takes(self, cut: Chunks) -> float:
-        return slowest(lambda: our_step(self._trainer(cut), 0))
+        return timed(lambda: our_step(self._trainer(cut), 0)).cpu_seconds
 
     def _theirs_take(self, cut: MiniBatches) -> float:
         loss, rows = self.sides.peer.loss(cut), self._features(0)
-        return slowest(lambda: self.sides.peer.step(loss, rows))
+        return timed(lambda: self.sides.peer.step(loss, rows)).cpu_seconds
 
     def _say(self, text: str) -> None:
         self.sides.say(f"{self.batch:,}, {self.name}: {text}", progress=True)
@@ -227,14 +230,14 @@ def run_rank(rank: int, port: int, folder: Path, options: argparse.Namespace) ->
     products = Products.measured(ours.backbone)
     tables = Tables(products)
     for batch in options.batches:
-        for name in WORKLOADS:
+        for name in options.rows:
             one = Measurement(sides, name, batch)
             turns, our_cut, their_cut = one.run(options.turns)
             tables.add(batch, name, turns, our_cut, their_cut)
             tables.add_phases(batch, name, one.phases(our_cut))
     sides.say(
-        f"N is {products.parameters:,}; {products.flops_per_second / 1e9:.0f} GFLOP/s on both ranks together "
-        f"in its products.\n\n{tables.text()}"
+        f"N is {products.parameters:,}; {products.rate / 1e9:.0f} GFLOP a CPU second of a rank in its "
+        f"products.\n\n{tables.text()}"
     )
 
 
@@ -263,6 +266,7 @@ def parsed() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--batches", type=int, nargs="+", default=[256], help="rows of a global batch")
+    parser.add_argument("--rows", nargs="+", choices=WORKLOADS, default=WORKLOADS)
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--width", type=int, default=256, help="of the model; 128 for large batches")
     parser.add_argument("--stage", type=int, choices=[0, 1, 2], default=0, help="ZeRO, of ours")

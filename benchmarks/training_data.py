@@ -21,8 +21,9 @@ from distributed_hbt.models.tokenizer import load_tokenizer, train_tokenizer
 from distributed_hbt.train.worker import Prepared, prepare
 
 ROOT = Path(__file__).resolve().parents[1]
-GATE, SHARED, DISTINCT, SAME_LENGTH = "gate", "shared paragraphs", "distinct paragraphs", "uniform lengths"
+GATE, SHARED, DISTINCT, SAME_LENGTH = "gate", "shared", "distinct", "uniform"
 WORKLOADS = (SHARED, DISTINCT, SAME_LENGTH)
+"""Questions with paragraphs that they share; one question a paragraph; the same with uniform lengths."""
 LENGTHS = {GATE: (64, 64), SHARED: (64, 256), DISTINCT: (64, 256), SAME_LENGTH: (16, 128)}
 """The largest query and passage, in tokens; of SAME_LENGTH every one."""
 ONE_LANGUAGE_UP_TO = 512

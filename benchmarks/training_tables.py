@@ -8,17 +8,28 @@ from dataclasses import dataclass, field
 
 import torch
 import torch.distributed as dist
-from training_sides import Chunks, MiniBatches
+from training_sides import WORLD_SIZE, Chunks, MiniBatches
 
 from distributed_hbt.train.loop import StepRecord
 
 
+@dataclass(frozen=True)
+class Took:
+    """`seconds` of the slower rank; `cpu_seconds` of both together."""
+
+    seconds: float
+    cpu_seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.seconds:.2f} s (CPU {self.cpu_seconds:.2f} s)"
+
+
 @dataclass
 class Turns:
-    """Seconds of both, and what a step held, turn by turn."""
+    """What a step of each took, and held, turn by turn."""
 
-    ours: list[float] = field(default_factory=list)
-    theirs: list[float] = field(default_factory=list)
+    ours: list[Took] = field(default_factory=list)
+    theirs: list[Took] = field(default_factory=list)
     records: list[StepRecord] = field(default_factory=list)
 
     @property
@@ -29,10 +40,11 @@ class Turns:
 
 @dataclass(frozen=True)
 class Products:
-    """The matrix products of the decoder's layers: their parameters, and what both ranks compute at once."""
+    """Matrix products of the decoder's layers: their parameters, and FLOPs a CPU second of a rank in them,
+    while the other computes them too."""
 
     parameters: int
-    flops_per_second: float
+    rate: float
 
     @classmethod
     def measured(cls, backbone: torch.nn.Module, tokens: int = 1_024) -> "Products":
@@ -50,20 +62,21 @@ class Products:
         parameters = sum(m.weight.numel() for m in linears)
         rate = torch.tensor(6 * parameters * tokens / took, dtype=torch.float64)
         dist.all_reduce(rate)
-        return cls(parameters, float(rate))
+        return cls(parameters, float(rate) / WORLD_SIZE)
 
     def seconds(self, tokens: int, gradient: str) -> float:
-        return {"plain": 6, "cached": 8}[gradient] * self.parameters * tokens / self.flops_per_second
+        """CPU seconds that nothing but the products would take."""
+        return {"plain": 6, "cached": 8}[gradient] * self.parameters * tokens / self.rate
 
 
 def _products(
     x_TI: torch.Tensor, w_OI: torch.Tensor, g_TO: torch.Tensor, outs: tuple[torch.Tensor, ...]
 ) -> float:
-    began = time.perf_counter()
+    began = time.process_time()
     torch.mm(x_TI, w_OI.T, out=outs[0])
     torch.mm(g_TO, w_OI, out=outs[1])
     torch.mm(g_TO.T, x_TI, out=outs[2])
-    return time.perf_counter() - began
+    return time.process_time() - began
 
 
 class Tables:
@@ -71,7 +84,9 @@ class Tables:
 
     def __init__(self, products: Products) -> None:
         self.products = products
-        self.speed = ["batch | rows | pairs/s, ours | theirs | ratio | tokens/s, ours | theirs"]
+        self.speed = [
+            "batch | rows | pairs/s, ours | theirs | ratio | of CPU seconds | tokens/s, ours | theirs"
+        ]
         self.work = [
             "batch | rows | cut, ours | theirs | tokens, of all rows | encoded by us | distinct paragraphs "
             "| of the limit, ours | theirs"
@@ -80,19 +95,21 @@ class Tables:
 
     def add(self, batch: int, name: str, turns: Turns, ours: Chunks, theirs: MiniBatches) -> None:
         label = f"{batch:,} | {name}"
-        ratios = [their / our for our, their in zip(turns.ours, turns.theirs, strict=True)]
-        pairs = [spread([batch / s for s in took], 1) for took in (turns.ours, turns.theirs)]
+        both = list(zip(turns.ours, turns.theirs, strict=True))
+        ratios = spread([their.seconds / our.seconds for our, their in both], 2)
+        of_cpu = spread([their.cpu_seconds / our.cpu_seconds for our, their in both], 2)
+        pairs = [spread([batch / t.seconds for t in took], 1) for took in (turns.ours, turns.theirs)]
         tokens = [
-            spread([count / s for count, s in zip(turns.row_tokens, took, strict=True)], 0)
+            spread([count / t.seconds for count, t in zip(turns.row_tokens, took, strict=True)], 0)
             for took in (turns.ours, turns.theirs)
         ]
-        self.speed.append(f"{label} | {pairs[0]} | {pairs[1]} | {spread(ratios, 2)} | {' | '.join(tokens)}")
+        self.speed.append(f"{label} | {' | '.join(pairs)} | {ratios} | {of_cpu} | {' | '.join(tokens)}")
         limits = [
             [self.products.seconds(r.real_tokens, ours.gradient) for r in turns.records],
             [self.products.seconds(count, theirs.gradient) for count in turns.row_tokens],
         ]
         shares = [
-            statistics.median(limit / s for limit, s in zip(best, took, strict=True))
+            statistics.median(limit / t.cpu_seconds for limit, t in zip(best, took, strict=True))
             for best, took in zip(limits, (turns.ours, turns.theirs), strict=True)
         ]
         encoded = [record.real_tokens for record in turns.records]
