@@ -51,8 +51,15 @@ def test_sorting_by_length_saves_padding() -> None:
     assert padded_tokens([np.array([0, 1, 2]), np.array([3, 4, 5])], lengths) == 300
 
 
+def test_unlike_lengths_are_cut_finer_than_the_budget_asks_for() -> None:
+    """Queries padded to the length of passages, because both fit into one chunk."""
+    lengths = np.array([20, 250] * 8)
+    assert padded_tokens(cut(lengths, 4_096), lengths) == 8 * 270
+    assert padded_tokens(cut(lengths, 4_096, chunk_cost=1.0), lengths) == 16 * 250
+
+
 def test_longest_come_first_and_ties_keep_their_order() -> None:
     """An order that depends on the sort's whims, so that two machines cut other chunks."""
     lengths = np.array([2, 1, 4, 1, 3, 1])
-    assert [chunk.tolist() for chunk in cut(lengths, 4)] == [[2], [4], [0, 1], [3, 5]]
-    assert [chunk.tolist() for chunk in cut(lengths, 12)] == [[2, 4, 0], [1, 3, 5]]
+    assert [chunk.tolist() for chunk in cut(lengths, 4)] == [[2], [4], [0], [1, 3, 5]]
+    assert [chunk.tolist() for chunk in cut(lengths, 12, chunk_cost=1.0)] == [[2, 4, 0], [1, 3, 5]]
