@@ -168,5 +168,11 @@ def _train(
             done = train(
                 config, ranks, directory, prepared, log_from=start, tracking_run=run, stopping=stopping
             )
+        _log_profile(directory, tracker)
     dist.destroy_process_group()
     return done
+
+
+def _log_profile(directory: RunDirectory, tracker: Tracker) -> None:
+    for file in sorted(directory.profile.glob("*")):
+        tracker.log_artifact(file, folder=directory.profile.name)

@@ -9,7 +9,7 @@ from distributed_hbt.config.load import differing_fields, dump, validate
 from distributed_hbt.config.run import RunConfig
 from distributed_hbt.errors import ConfigError
 
-MAY_CHANGE = ("cluster.", "mining.", "output_dir", "train.deepspeed")
+MAY_CHANGE = ("cluster.", "mining.", "output_dir", "train.deepspeed", "train.profile_steps")
 """Fields that a resumed run may have otherwise: they do not touch what is trained or measured. (Whether a
 checkpoint fits the ZeRO stage is the checkpoint's to say.)"""
 
@@ -39,6 +39,11 @@ class RunDirectory:
     @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
+
+    @property
+    def profile(self) -> Path:
+        """Traces and times of profiled steps."""
+        return self.path / "profile"
 
     @property
     def base(self) -> Path:

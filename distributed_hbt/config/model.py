@@ -60,8 +60,12 @@ class ModelConfig(Section):
     """Which hidden state becomes the embedding."""
     attention: Literal["causal", "bidirectional"] = "causal"
     """causal: a token sees those before it; bidirectional: all."""
-    attention_implementation: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
-    """The backbone's attention kernel."""
+    attention_implementation: Literal["sdpa", "eager", "flash_attention_2", "torch_varlen"] = "sdpa"
+    """The backbone's attention kernel. torch_varlen is torch's own for `padding_free`, on NVIDIA GPUs;
+    flash_attention_2 needs the package flash-attn; sdpa runs everywhere."""
+    padding_free: bool = False
+    """Encode the texts of a chunk one after the other in a single row, without padding; sdpa then pads them
+    inside its attention alone. Evaluation, which sorts texts by length, pads them whatever is set here."""
     padding_side: Literal["left", "right"] = "right"
     """Where shorter texts are filled up."""
     append_eos: bool = True
@@ -82,6 +86,12 @@ class ModelConfig(Section):
     """Allow code from the hub repository to run. Off unless you have read that code."""
     lora: LoraConfig | None = None
     """Adapters; null for full fine-tuning."""
+
+    @property
+    def padded_implementation(self) -> Literal["sdpa", "eager", "flash_attention_2"]:
+        """The attention kernel for padded texts, with which transformers builds the backbone."""
+        kernel = self.attention_implementation
+        return "sdpa" if kernel == "torch_varlen" else kernel
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
@@ -105,6 +115,24 @@ class ModelConfig(Section):
             raise ValueError(
                 "pooling: cls takes the first token, which sees no other under attention: causal; "
                 "set attention: bidirectional, or pooling: last_token"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _attention_kernel(self) -> Self:
+        kernel = self.attention_implementation
+        if self.padding_free and kernel == "eager":
+            raise ValueError("padding_free has no attention_implementation eager; set sdpa or torch_varlen")
+        if self.padding_free and self.padding_side == "left":
+            raise ValueError("padding_free has no padding_side left; leave padding_side out")
+        if not self.padding_free and kernel == "torch_varlen":
+            raise ValueError(
+                "attention_implementation torch_varlen takes no padding; set padding_free: true, or sdpa"
+            )
+        if kernel in ("flash_attention_2", "torch_varlen") and self.dtype == "float32":
+            raise ValueError(
+                f"attention_implementation {kernel} has no float32; set dtype: bfloat16, or "
+                "attention_implementation: sdpa"
             )
         return self
 

@@ -104,6 +104,15 @@ class RunConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _distillation_has_negatives(self) -> Self:
+        if self.train.distillation is not None and self.data.num_hard_negatives == 0:
+            raise ValueError(
+                "train.distillation compares the passages of a row, which are one without hard negatives; "
+                "set data.num_hard_negatives"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _evaluated_steps_have_checkpoints(self) -> Self:
         every = self.evaluation.every
         if every is not None and every % self.train.checkpoint_every:

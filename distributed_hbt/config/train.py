@@ -1,10 +1,21 @@
 """The optimisation: steps, batch, schedule, loss, DeepSpeed."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from distributed_hbt.config.base import RunPath, Section
+
+
+class DistillationConfig(Section):
+    """Knowledge distillation from the scores that a reranker gave to the passages of a training row."""
+
+    weight: float = Field(default=1.0, gt=0)
+    """Of the divergence, beside the contrastive loss, whose weight is 1."""
+    teacher_temperature: float = Field(default=1.0, gt=0)
+    """The reranker's scores are divided by it."""
+    temperature: float | None = Field(default=None, gt=0)
+    """The encoder's scores are divided by it; null: as `train.temperature`."""
 
 
 class TrainConfig(Section):
@@ -35,16 +46,35 @@ class TrainConfig(Section):
     in which only hard negatives are (temperature as given; the paper prints none, so 1.0)."""
     symmetric: bool = False
     """Add the passage-to-query direction and halve the sum."""
+    distillation: DistillationConfig | None = None
+    """Learn from a reranker's scores too; null: only from what is positive and what is not."""
     gradient: Literal["plain", "cached"] = "plain"
     """plain: one backward through the whole local batch; cached: GradCache, chunk by chunk."""
+    reduce_gradients: Literal["auto", "once", "by_chunk"] = "auto"
+    """With cached gradients under ZeRO-1 to 3. once: after the last chunk, from a whole gradient that each
+    rank keeps until then; by_chunk: ZeRO-2 and 3 reduce every chunk's as it comes, and keep only their part.
+    auto: once with LoRA, by_chunk without."""
     max_tokens_per_chunk: int = Field(default=16384, ge=1)
-    """Padded tokens that go through the encoder at once; a longer single text goes alone."""
+    """Tokens, padding included, that go through the encoder at once; a longer single text goes alone."""
     loss_block_size: int = Field(default=4096, ge=1)
     """Columns of the score matrix that exist at once."""
     activation_checkpointing: bool = False
     """Recompute activations in the backward: less memory, a third more work."""
+    compile: bool = False
+    """Compile the backbone's layers (torch.compile); the first steps then take minutes. Not with ZeRO-3."""
+    liger_kernels: bool = False
+    """Fused norms, rotary positions and feed-forward parts of the package liger-kernel, on NVIDIA GPUs."""
+    profile_steps: tuple[int, int] | None = None
+    """Half-open range of steps, counted from 0, whose trace and times go into `profile/` of the run."""
     checkpoint_every: int = Field(default=100, ge=1)
     """Steps between checkpoints; the last step always has one."""
     deepspeed: RunPath | None = None
     """ZeRO configuration, for example ds_configs/zero2.json; null: the one that the launcher's accelerate
     configuration names, ds_configs/zero2.json where there is none."""
+
+    @model_validator(mode="after")
+    def _profiled_steps_are_a_range(self) -> Self:
+        steps = self.profile_steps
+        if steps is not None and not 0 <= steps[0] < steps[1]:
+            raise ValueError(f"profile_steps {list(steps)} is no range; give [first, stop] with first < stop")
+        return self

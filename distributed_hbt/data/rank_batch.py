@@ -8,23 +8,24 @@ import torch
 from numpy.typing import NDArray
 
 from distributed_hbt.data.chunks import Positions, cut_alike, padded_tokens
-from distributed_hbt.data.plan.batch_plan import BatchPlan, GlobalBatch
-from distributed_hbt.data.plan.deal import deal
+from distributed_hbt.data.plan.batch_plan import BatchPlan
+from distributed_hbt.data.rows import Rows, draw_rows
+from distributed_hbt.data.shares import Shares, make_shares
 from distributed_hbt.data.store import Store
 from distributed_hbt.losses.info_nce import Columns
 
-_PICK_PASSAGES = 0x70617373  # keeps the draws of passages apart from those of the plan
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RankBatch:
     """One rank's share of a global batch.
 
-    `sequences` are token lists: the rank's queries, then their positives, then their hard negatives.
-    `chunks` are positions in `sequences`. Counts are per rank, known to every rank. `passages` relates
-    the rank's queries to all ranks' passages (rank by rank: positives, then hard negatives); `queries`
-    relates its positives to all ranks' queries, where the loss is symmetric. Token counts are of the whole
-    global batch.
+    `sequences` are token lists: the rank's queries, then its passages. `chunks` are positions in
+    `sequences`. Counts are per rank, known to every rank. `passages` relates the rank's queries to all
+    ranks' passages (rank by rank), of which each stands there once; `queries` relates their positives to
+    all ranks' queries, where the loss is symmetric. `own_BP` are the columns of each row's own passages,
+    positive first, -1 where it has fewer, and `score_BP` what a reranker gave them, NaN where nothing.
+    Token counts are of the whole global batch; `repeated_tokens` are those of passages that further rows
+    share, which are not encoded again.
     """
 
     step: int
@@ -36,17 +37,12 @@ class RankBatch:
     passage_counts: tuple[int, ...]
     passages: Columns
     queries: Columns | None
+    own_BP: torch.Tensor
+    score_BP: torch.Tensor
     real_tokens: int
     padded_tokens: int
+    repeated_tokens: int
     query_entries: NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class _Row:
-    query: int
-    group: int
-    positive: int
-    negatives: NDArray[np.int64]
 
 
 class RankBatches:
@@ -64,6 +60,7 @@ class RankBatches:
         max_tokens_per_chunk: int,
         hard_negatives_only: bool,
         symmetric: bool,
+        padding_free: bool,
     ) -> None:
         self._store = store
         self._plan = plan
@@ -74,102 +71,88 @@ class RankBatches:
         self._max_tokens_per_chunk = max_tokens_per_chunk
         self._hard_negatives_only = hard_negatives_only
         self._symmetric = symmetric
+        self._padding_free = padding_free
 
     def batch(self, step: int) -> RankBatch:
         """This rank's share of step `step`, counted from 0."""
-        global_batch = self._plan.batch(step)
-        rows = self._rows(global_batch)
-        shares = [[rows[i] for i in share] for share in deal(self._lengths(rows), self._world_size)]
-        local = shares[self._rank]
-        lengths_by_rank = [self._sequence_lengths(share) for share in shares]
-        chunks_by_rank = cut_alike(lengths_by_rank, self._max_tokens_per_chunk)
+        store, planned = self._store, self._plan.batch(step)
+        rows = draw_rows(store, planned, seed=self._seed, num_hard_negatives=self._num_hard_negatives)
+        shares = make_shares(rows, store.query_lengths, store.passage_lengths, self._world_size)
+        local = rows.at(shares.rows[self._rank])
+        lengths_by_rank = [self._lengths(rows, shares, rank) for rank in range(self._world_size)]
+        free = self._padding_free
+        chunks_by_rank = cut_alike(lengths_by_rank, self._max_tokens_per_chunk, padding_free=free)
+        cuts = zip(chunks_by_rank, lengths_by_rank, strict=True)
+        real_tokens = int(sum(lengths.sum() for lengths in lengths_by_rank))
         return RankBatch(
             step=step,
-            kind=global_batch.kind,
-            languages=global_batch.languages,
-            sequences=self._sequences(local),
+            kind=planned.kind,
+            languages=planned.languages,
+            sequences=self._sequences(local.query_B, shares.passages[self._rank]),
             chunks=tuple(chunks_by_rank[self._rank]),
-            query_counts=tuple(len(share) for share in shares),
-            passage_counts=tuple(len(_passages(share)) for share in shares),
-            passages=self._passage_columns(shares),
-            queries=self._query_columns(shares) if self._symmetric else None,
-            real_tokens=int(sum(lengths.sum() for lengths in lengths_by_rank)),
-            padded_tokens=sum(map(padded_tokens, chunks_by_rank, lengths_by_rank)),
-            query_entries=np.array([row.query for row in local]),
+            query_counts=tuple(map(len, shares.rows)),
+            passage_counts=tuple(map(len, shares.passages)),
+            passages=self._passage_columns(rows, local, shares),
+            queries=self._query_columns(rows, shares) if self._symmetric else None,
+            own_BP=torch.from_numpy(_columns_or_none(shares, local.passage_BP)),
+            score_BP=torch.from_numpy(local.score_BP),
+            real_tokens=real_tokens,
+            padded_tokens=sum(padded_tokens(*cut, padding_free=free) for cut in cuts),
+            repeated_tokens=self._tokens_row_by_row(rows) - real_tokens,
+            query_entries=local.query_B,
         )
 
-    def _rows(self, batch: GlobalBatch) -> list[_Row]:
-        """The positive and the hard negatives of every row; drawn where it has more than are wanted."""
-        draws = np.random.Generator(np.random.Philox(key=[self._seed, _PICK_PASSAGES + (batch.step << 32)]))
-        return [
-            _Row(
-                query=query,
-                group=int(self._store.index.query_group[query]),
-                positive=int(_some(self._store.positives(answer), 1, draws)[0]),
-                negatives=_some(self._store.negatives(answer), self._num_hard_negatives, draws),
-            )
-            for query, answer in zip(batch.queries.tolist(), batch.answers.tolist(), strict=True)
-        ]
+    def _lengths(self, rows: Rows, shares: Shares, rank: int) -> NDArray[np.int64]:
+        """Of the rank's sequences."""
+        queries = self._store.query_lengths[rows.query_B[shares.rows[rank]]]
+        return np.concatenate([queries, self._store.passage_lengths[shares.passages[rank]]]).astype(np.int64)
 
-    def _lengths(self, rows: Sequence[_Row]) -> NDArray[np.int64]:
-        queries, passages = self._store.query_lengths, self._store.passage_lengths
-        return np.array(
-            [
-                int(queries[row.query]) + int(passages[row.positive]) + int(passages[row.negatives].sum())
-                for row in rows
-            ],
-            dtype=np.int64,
+    def _tokens_row_by_row(self, rows: Rows) -> int:
+        passages = rows.passage_BP[rows.passage_BP >= 0]
+        queries = self._store.query_lengths[rows.query_B].sum(dtype=np.int64)
+        return int(queries + self._store.passage_lengths[passages].sum(dtype=np.int64))
+
+    def _sequences(
+        self, queries: NDArray[np.int64], passages: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int32], ...]:
+        return (
+            *map(self._store.query_tokens, queries.tolist()),
+            *map(self._store.passage_tokens, passages.tolist()),
         )
 
-    def _sequence_lengths(self, share: Sequence[_Row]) -> NDArray[np.int64]:
-        queries = self._store.query_lengths[[row.query for row in share]]
-        return np.concatenate([queries, self._store.passage_lengths[_passages(share)]]).astype(np.int64)
-
-    def _sequences(self, share: Sequence[_Row]) -> tuple[NDArray[np.int32], ...]:
-        queries = [self._store.query_tokens(row.query) for row in share]
-        return (*queries, *(self._store.passage_tokens(i) for i in _passages(share).tolist()))
-
-    def _passage_columns(self, shares: Sequence[Sequence[_Row]]) -> Columns:
-        passage_N = np.concatenate([_passages(share) for share in shares])
-        before = sum(len(_passages(share)) for share in shares[: self._rank])
-        local = shares[self._rank]
-        places = _Places(passage_N)
+    def _passage_columns(self, rows: Rows, local: Rows, shares: Shares) -> Columns:
+        """A known positive of a row's group, in whatever language, is no negative of the row."""
+        target_B = shares.columns_of(local.passage_BP[:, 0])
         pairs = [
             (i, column)
-            for i, row in enumerate(local)
-            for column in places.of(self._store.group_positives(row.group))
-            if column != before + i
+            for i, group in enumerate(local.group_B.tolist())
+            for column in shares.columns_of(np.unique(self._store.group_positives(group))).tolist()
+            if column not in (-1, target_B[i])
         ]
-        is_negative = [np.arange(len(_passages(share))) >= len(share) for share in shares]
-        return Columns(
-            target_B=torch.arange(len(local)) + before,
-            excluded_2E=_pairs(pairs),
-            counts_N=torch.from_numpy(np.concatenate(is_negative)) if self._hard_negatives_only else None,
-        )
+        counts_N = None
+        if self._hard_negatives_only:
+            hard = rows.passage_BP[:, 1:]
+            counts_N = torch.zeros(sum(map(len, shares.passages)), dtype=torch.bool)
+            counts_N[torch.from_numpy(shares.columns_of(np.unique(hard[hard >= 0])))] = True
+        return Columns(torch.from_numpy(target_B), _pairs(pairs), counts_N)
 
-    def _query_columns(self, shares: Sequence[Sequence[_Row]]) -> Columns:
+    def _query_columns(self, rows: Rows, shares: Shares) -> Columns:
         """A positive of this rank is no negative for a query of any rank that it is known to answer."""
-        before = sum(len(share) for share in shares[: self._rank])
-        local = shares[self._rank]
-        places = _Places(np.array([row.positive for row in local]))
+        before = sum(map(len, shares.rows[: self._rank]))
+        local = rows.at(shares.rows[self._rank])
+        places = _Places(local.passage_BP[:, 0])
+        everyone = rows.at(np.concatenate(shares.rows))
         pairs = [
             (i, column)
-            for column, row in enumerate(row for share in shares for row in share)
-            for i in places.of(self._store.group_positives(row.group))
+            for column, group in enumerate(everyone.group_B.tolist())
+            for i in places.of(self._store.group_positives(group))
             if column != before + i
         ]
         return Columns(target_B=torch.arange(len(local)) + before, excluded_2E=_pairs(pairs))
 
 
-def _some(passages: NDArray[np.int64], number: int, draws: np.random.Generator) -> NDArray[np.int64]:
-    if len(passages) <= number:
-        return passages
-    return passages[np.sort(draws.choice(len(passages), size=number, replace=False))]
-
-
-def _passages(share: Sequence[_Row]) -> NDArray[np.int64]:
-    positives = np.array([row.positive for row in share], dtype=np.int64)
-    return np.concatenate([positives, *(row.negatives for row in share)])
+def _columns_or_none(shares: Shares, passage_BP: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.where(passage_BP >= 0, shares.columns_of(passage_BP), -1)
 
 
 class _Places:

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from distributed_hbt.errors import ConfigError
-from distributed_hbt.evaluation.read_ahead import read_ahead
+from distributed_hbt.read_ahead import read_ahead
 
 if TYPE_CHECKING:
     import numpy as np

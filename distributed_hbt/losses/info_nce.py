@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Columns:
-    """How local rows relate to global columns.
+    """How local rows relate to global columns; on the CPU.
 
     target_B: column of each row's positive. excluded_2E: (row, column) pairs that are no negatives
     although they are in the batch: known positives of the row. counts_N: columns that count as negatives
@@ -28,14 +28,68 @@ class Columns:
     excluded_2E: Tensor
     counts_N: Tensor | None = None
 
+    def in_blocks(self, block_size: int, num_columns: int) -> "ColumnBlocks":
+        """Cut into blocks of `block_size` columns. Here and not in the loss: how many pairs a block has is
+        the host's to know, and a GPU would have to be waited for."""
+        rows_B = torch.arange(len(self.target_B))
+        left_out_2E = torch.cat([self.excluded_2E, torch.stack([rows_B, self.target_B])], dim=1)
+        left_out_2E = left_out_2E[:, left_out_2E[1].argsort()]
+        starts = torch.arange(0, num_columns, block_size)
+        edges = [*torch.searchsorted(left_out_2E[1].contiguous(), starts).tolist(), left_out_2E.shape[1]]
+        blocks = tuple(
+            ColumnBlock(
+                slice(start, min(start + block_size, num_columns)),
+                left_out_2E[0, first:last],
+                left_out_2E[1, first:last] - start,
+            )
+            for start, first, last in zip(starts.tolist(), edges, edges[1:], strict=False)
+        )
+        return ColumnBlocks(self.target_B, blocks, self.counts_N)
 
-def info_nce(
-    query_BD: Tensor, passage_ND: Tensor, columns: Columns, *, temperature: float, block_size: int
-) -> Tensor:
-    """Loss of every local row, [B] float32. `block_size` columns are scored at once."""
+
+@dataclass(frozen=True, eq=False)
+class ColumnBlock:
+    """The columns `where`. row_E and column_E, counted from the block's first, are no negatives."""
+
+    where: slice
+    row_E: Tensor
+    column_E: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class ColumnBlocks:
+    """Columns as the loss takes them, on its device."""
+
+    target_B: Tensor
+    blocks: tuple[ColumnBlock, ...]
+    counts_N: Tensor | None
+
+    def tensors(self) -> Iterator[Tensor]:
+        """All of them."""
+        yield self.target_B
+        for block in self.blocks:
+            yield from (block.row_E, block.column_E)
+        if self.counts_N is not None:
+            yield self.counts_N
+
+    def to(self, device: torch.device) -> "ColumnBlocks":
+        """Copied without waiting, where that can be."""
+
+        def moved(tensor: Tensor) -> Tensor:
+            return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+
+        return ColumnBlocks(
+            moved(self.target_B),
+            tuple(ColumnBlock(b.where, moved(b.row_E), moved(b.column_E)) for b in self.blocks),
+            None if self.counts_N is None else moved(self.counts_N),
+        )
+
+
+def info_nce(query_BD: Tensor, passage_ND: Tensor, columns: ColumnBlocks, *, temperature: float) -> Tensor:
+    """Loss of every local row, [B] float32."""
     dtype = torch.promote_types(query_BD.dtype, torch.float32)
     loss_B: Tensor = _InfoNce.apply(  # type: ignore[no-untyped-call]
-        query_BD.to(dtype), passage_ND.to(dtype), columns, temperature, block_size
+        query_BD.to(dtype), passage_ND.to(dtype), columns, temperature
     )
     return loss_B
 
@@ -43,43 +97,39 @@ def info_nce(
 class _InfoNce(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, query_BD: Tensor, passage_ND: Tensor, columns: Columns, temperature: float, block_size: int
+        ctx: Any, query_BD: Tensor, passage_ND: Tensor, columns: ColumnBlocks, temperature: float
     ) -> Tensor:
         positive_B = (query_BD * passage_ND[columns.target_B]).sum(1) / temperature
         total_B = positive_B.clone()
-        for _, scores_Bn in _negative_blocks(query_BD, passage_ND, columns, temperature, block_size):
+        for _, scores_Bn in _negative_blocks(query_BD, passage_ND, columns, temperature):
             total_B = torch.logaddexp(total_B, scores_Bn.logsumexp(1))
         ctx.save_for_backward(query_BD, passage_ND, positive_B, total_B)
-        ctx.columns, ctx.temperature, ctx.block_size = columns, temperature, block_size
+        ctx.columns, ctx.temperature = columns, temperature
         return total_B - positive_B
 
     @staticmethod
-    def backward(ctx: Any, grad_B: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+    def backward(ctx: Any, grad_B: Tensor) -> tuple[Tensor, Tensor, None, None]:
         query_BD, passage_ND, positive_B, total_B = ctx.saved_tensors
         target_B = ctx.columns.target_B
         scale_B = grad_B / ctx.temperature
         pull_B1 = (scale_B * ((positive_B - total_B).exp() - 1)).unsqueeze(1)
         grad_query_BD = pull_B1 * passage_ND[target_B]
         grad_passage_ND = torch.zeros_like(passage_ND).index_add_(0, target_B, pull_B1 * query_BD)
-        blocks = _negative_blocks(query_BD, passage_ND, ctx.columns, ctx.temperature, ctx.block_size)
+        blocks = _negative_blocks(query_BD, passage_ND, ctx.columns, ctx.temperature)
         for block, scores_Bn in blocks:
             push_Bn = (scores_Bn - total_B.unsqueeze(1)).exp_() * scale_B.unsqueeze(1)
             grad_query_BD.addmm_(push_Bn, passage_ND[block])
             grad_passage_ND[block].addmm_(push_Bn.T, query_BD)
-        return grad_query_BD, grad_passage_ND, None, None, None
+        return grad_query_BD, grad_passage_ND, None, None
 
 
 def _negative_blocks(
-    query_BD: Tensor, passage_ND: Tensor, columns: Columns, temperature: float, block_size: int
+    query_BD: Tensor, passage_ND: Tensor, columns: ColumnBlocks, temperature: float
 ) -> Iterator[tuple[slice, Tensor]]:
     """Scores block by block, -inf where a column is no negative of a row (its own positive included)."""
-    rows_B = torch.arange(query_BD.shape[0], device=query_BD.device)
-    left_out_2E = torch.cat([columns.excluded_2E, torch.stack([rows_B, columns.target_B])], dim=1)
-    for first in range(0, passage_ND.shape[0], block_size):
-        block = slice(first, min(first + block_size, passage_ND.shape[0]))
-        scores_Bn = (query_BD @ passage_ND[block].T).div_(temperature)
+    for block in columns.blocks:
+        scores_Bn = (query_BD @ passage_ND[block.where].T).div_(temperature)
         if columns.counts_N is not None:
-            scores_Bn.masked_fill_(~columns.counts_N[block], -torch.inf)
-        here_E = (left_out_2E[1] >= block.start) & (left_out_2E[1] < block.stop)
-        scores_Bn[left_out_2E[0, here_E], left_out_2E[1, here_E] - block.start] = -torch.inf
-        yield block, scores_Bn
+            scores_Bn.masked_fill_(~columns.counts_N[block.where], -torch.inf)
+        scores_Bn[block.row_E, block.column_E] = -torch.inf
+        yield block.where, scores_Bn

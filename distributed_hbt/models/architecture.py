@@ -45,12 +45,12 @@ def random_backbone(model: ModelConfig, vocab_size: int | None) -> Any:
             backbone = AutoModel.from_config(
                 config,
                 dtype=getattr(torch, model.dtype),
-                attn_implementation=model.attention_implementation,
+                attn_implementation=model.padded_implementation,
             )
         except ConfigError:
             raise
         except Exception as error:  # transformers raises what the arithmetic of a wrong size raises
-            raise _bad_architecture(error, model.attention_implementation) from error
+            raise _bad_architecture(error, model) from error
     return without_pooler(backbone, "model.architecture")
 
 
@@ -86,7 +86,7 @@ def _check_heads(config: Any) -> None:
         raise ConfigError("model.architecture.num_key_value_heads", what, "change one of them")
 
 
-def _bad_architecture(error: Exception, attention_implementation: str) -> ConfigError:
-    return attention_error(error, attention_implementation) or ConfigError(
+def _bad_architecture(error: Exception, model: ModelConfig) -> ConfigError:
+    return attention_error(error, model) or ConfigError(
         "model.architecture", f"no model can be made of it ({first_line(error)})", "correct its values"
     )

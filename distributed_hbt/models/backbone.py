@@ -66,12 +66,12 @@ def pretrained_backbone(model: ModelConfig) -> Any:
         read = read_backbone(
             model.base,
             dtype=model.dtype,
-            attention_implementation=model.attention_implementation,
+            attention_implementation=model.padded_implementation,
             revision=model.revision,
             trust_remote_code=model.trust_remote_code,
         )
     except Exception as error:  # hub, files, configuration, remote code: each with errors of its own
-        known = attention_error(error, model.attention_implementation)
+        known = attention_error(error, model)
         what = f"no model can be loaded from {model.base} ({first_line(error)})"
         raise known or ConfigError("model.base", what, "check the folder or hub id") from error
     if read.missing or read.mismatched:
@@ -120,13 +120,21 @@ def check_fit(backbone: Any, model: ModelConfig, vocab_size: int | None) -> None
             raise ConfigError(f"model.{name}", what, f"set it to {longest} or less")
 
 
-def attention_error(error: Exception, attention_implementation: str) -> ConfigError | None:
+def attention_error(error: Exception, model: ModelConfig) -> ConfigError | None:
     """`error` as one about `model.attention_implementation`, where it is one."""
+    if not is_attention_error(error):
+        return None
+    what = f"{model.padded_implementation} does not go with this model here ({first_line(error)})"
+    remedy = "set it to eager"
+    if model.padding_free:
+        remedy = "set it to flash_attention_2, or to eager with padding_free: false"
+    return ConfigError("model.attention_implementation", what, remedy)
+
+
+def is_attention_error(error: Exception) -> bool:
+    """Whether transformers says so of the attention kernel."""
     text = str(error)
-    if ("does not support" in text and "attention" in text) or "FlashAttention" in text:
-        what = f"{attention_implementation} does not go with this model here ({first_line(error)})"
-        return ConfigError("model.attention_implementation", what, "set it to eager")
-    return None
+    return ("does not support" in text and "attention" in text) or "FlashAttention" in text
 
 
 @contextlib.contextmanager

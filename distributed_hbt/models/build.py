@@ -11,6 +11,7 @@ from distributed_hbt.models.attention import set_attention
 from distributed_hbt.models.backbone import check_fit, pretrained_backbone
 from distributed_hbt.models.encoder import Encoder
 from distributed_hbt.models.lora import add_lora
+from distributed_hbt.models.packed_attention import check_kernel, use_packed_attention
 
 
 def build_encoder(model: ModelConfig, seed: int, vocab_size: int | None = None) -> Encoder:
@@ -25,10 +26,13 @@ def build_encoder(model: ModelConfig, seed: int, vocab_size: int | None = None) 
     Raises:
         ConfigError: the configuration does not describe an encoder that can be built.
     """
+    check_kernel(model)
     with seeded(seed):
         backbone = random_backbone(model, vocab_size) if model.base is None else pretrained_backbone(model)
         check_fit(backbone, model, vocab_size)
         set_attention(backbone, model.attention)
+        if model.padding_free:
+            use_packed_attention(backbone, model.attention_implementation)
         if model.lora is not None:
             add_lora(backbone, model.lora)
     encoder = Encoder(

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from distributed_hbt.config.model import LoraConfig
 from distributed_hbt.errors import ConfigError
+from distributed_hbt.models.layers import layer_stack
 
 _ADAPTER = "default"
 _BASE_LAYER = ".base_layer."
@@ -102,8 +103,9 @@ def _layers(backbone: Any, lora: LoraConfig) -> tuple[str | None, list[int] | No
     if stop > count:
         what = f"[{first}, {stop}] goes beyond the model's {count} layers"
         raise ConfigError("model.lora.layers", what, f"let it end at {count} or before")
-    for name, module in backbone.named_modules():
-        if isinstance(module, nn.ModuleList) and len(module) == count:
-            return name.rpartition(".")[2], list(range(first, stop))
-    what = f"a {backbone.config.model_type} has no list of layers"
-    raise ConfigError("model.lora.layers", what, "set it to null")
+    found = layer_stack(backbone)
+    if found is None:
+        what = f"a {backbone.config.model_type} has no list of layers"
+        raise ConfigError("model.lora.layers", what, "set it to null")
+    name, _ = found
+    return name.rpartition(".")[2], list(range(first, stop))

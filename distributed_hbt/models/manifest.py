@@ -24,6 +24,7 @@ class EncoderManifest(Section):
     pooling: Literal["last_token", "mean", "cls"]
     attention: Literal["causal", "bidirectional"]
     attention_implementation: Literal["sdpa", "eager", "flash_attention_2"]
+    """For padded batches. `load_encoder` takes another where a machine lacks it."""
     padding_side: Literal["left", "right"]
     append_eos: bool
     normalize: bool
@@ -51,7 +52,7 @@ class EncoderManifest(Section):
             embedding_dimension=embedding_dimension,
             pooling=model.pooling,
             attention=model.attention,
-            attention_implementation=model.attention_implementation,
+            attention_implementation=model.padded_implementation,
             padding_side=model.padding_side,
             append_eos=model.append_eos,
             normalize=model.normalize,

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from distributed_hbt.models.packing import Packing, to_grid
+
 
 def pool(pooling: str, hidden_BLD: Tensor, attention_mask_BL: Tensor, padding_side: str) -> Tensor:
     """Pooled hidden states, float32 [B, D]; every row of the mask has at least one 1."""
@@ -31,3 +33,24 @@ def at(values_BLX: Tensor, position_B: Tensor) -> Tensor:
     """values_BX: of every text that at its position."""
     row_B = torch.arange(len(values_BLX), device=values_BLX.device)
     return values_BLX[row_B, position_B]
+
+
+def pool_packed(pooling: str, hidden_TD: Tensor, packing: Packing) -> Tensor:
+    """Pooled hidden states of packed texts, float32 [B, D]."""
+    place_B = pooled_place(pooling, packing)
+    if place_B is not None:
+        return hidden_TD.index_select(0, place_B).float()
+    hidden_BLD = to_grid(hidden_TD, packing.edge_E, packing.longest)
+    return hidden_BLD.sum(1, dtype=torch.float32) / torch.diff(packing.edge_E)[:, None]
+
+
+def pooled_place(pooling: str, packing: Packing) -> Tensor | None:
+    """place_B in the row of the one token of each text that is pooled; None where all are."""
+    match pooling:
+        case "last_token":
+            return packing.edge_E[1:] - 1
+        case "cls":
+            return packing.edge_E[:-1]
+        case "mean":
+            return None
+    raise AssertionError(f"pooling {pooling}")

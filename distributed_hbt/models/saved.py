@@ -2,7 +2,7 @@
 
 import copy
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from distributed_hbt.errors import CheckpointError, ConfigError, HbtError
 from distributed_hbt.models.attention import set_attention
-from distributed_hbt.models.backbone import read_backbone, without_pooler
+from distributed_hbt.models.backbone import is_attention_error, read_backbone, without_pooler
 from distributed_hbt.models.build import seeded
 from distributed_hbt.models.encoder import Encoder
 from distributed_hbt.models.lora import (
@@ -24,6 +24,7 @@ from distributed_hbt.models.lora import (
     merge,
 )
 from distributed_hbt.models.manifest import EncoderManifest
+from distributed_hbt.models.packed_attention import runs_flash
 from distributed_hbt.models.text import TextEncoder
 from distributed_hbt.models.tokenizer import first_line, padded_tokenizer
 from distributed_hbt.models.weights import check_given, check_names, read_weights, write_weights
@@ -122,7 +123,8 @@ def load_encoder(
         device: where the encoder goes.
         dtype: float32 or bfloat16; default: the manifest's.
         merge_lora: add an adapter to the weights below it (no effect on a whole model).
-        attention_implementation: replaces the manifest's, for a machine that lacks it.
+        attention_implementation: replaces the manifest's. Without it, an encoder that was trained with
+            FlashAttention takes torch's attention where that is missing: the same to rounding.
         trust_remote_code: allow code from the base's repository to run.
 
     Raises:
@@ -136,7 +138,7 @@ def load_encoder(
                 location,
                 revision=manifest.revision if manifest.adapter else None,
                 dtype=dtype or manifest.dtype,
-                attention_implementation=attention_implementation or manifest.attention_implementation,
+                implementations=_implementations(attention_implementation, manifest, torch.device(device)),
                 trust_remote_code=trust_remote_code,
                 exact=not manifest.adapter,
             )
@@ -166,12 +168,23 @@ def _assembled(
     return LoadedEncoder(encoder.to(device).eval(), TextEncoder(tokenizer, manifest), manifest)
 
 
-def _read_whole(location: str, *, exact: bool, **settings: Any) -> Any:
+def _implementations(asked: str | None, manifest: EncoderManifest, device: torch.device) -> tuple[str, ...]:
+    """The attention kernels that may be taken, the best first."""
+    own = manifest.attention_implementation
+    if asked is not None or own != "flash_attention_2" or runs_flash(device):
+        return (asked or own,)
+    return ("sdpa", "eager")  # eager: for the family that caps its attention scores, which sdpa does not
+
+
+def _read_whole(location: str, *, exact: bool, implementations: Sequence[str], **settings: Any) -> Any:
+    kernel, *others = implementations
     try:
-        read = read_backbone(location, only_safetensors=True, **settings)
+        read = read_backbone(location, only_safetensors=True, attention_implementation=kernel, **settings)
     except HbtError:
         raise
     except Exception as error:  # files, configuration, hub: each with errors of its own
+        if others and is_attention_error(error):
+            return _read_whole(location, exact=exact, implementations=others, **settings)
         what = f"no model can be read from it ({first_line(error)})"
         raise CheckpointError(location, what, _REMEDY) from error
     # A base may carry a head that is not used; a saved encoder is exactly the model.

@@ -7,15 +7,22 @@ import torch
 from torch import Tensor, nn
 
 from distributed_hbt.models.encoder import Encoder
+from distributed_hbt.models.packing import Packing
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Padded sequences that go through the encoder together; `seed` fixes their dropout."""
+    """Sequences that go through the encoder together, padded or packed (`layout`: attention_mask_BL, or the
+    packing of input_ids_1T); `seed` fixes their dropout."""
 
     input_ids_BL: Tensor
-    attention_mask_BL: Tensor
+    layout: Tensor | Packing
     seed: int
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All that is on the device."""
+        layout = self.layout.tensors() if isinstance(self.layout, Packing) else (self.layout,)
+        return (self.input_ids_BL, *layout)
 
 
 class ChunkedEncoder(nn.Module):
@@ -30,5 +37,5 @@ class ChunkedEncoder(nn.Module):
         embeddings = []
         for chunk in chunks:
             torch.manual_seed(chunk.seed)
-            embeddings.append(self.encoder(chunk.input_ids_BL, chunk.attention_mask_BL))
+            embeddings.append(self.encoder(chunk.input_ids_BL, chunk.layout))
         return torch.cat(embeddings)

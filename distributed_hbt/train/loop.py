@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,19 +12,22 @@ import torch.distributed as dist
 from torch import Tensor
 
 from distributed_hbt.config.train import TrainConfig
-from distributed_hbt.data.rank_batch import RankBatch, RankBatches
+from distributed_hbt.data.rank_batch import RankBatch
 from distributed_hbt.errors import WorkerFailed
 from distributed_hbt.losses.objective import Objective
-from distributed_hbt.models.text import TextEncoder
 from distributed_hbt.stop_signals import StopAsked
 from distributed_hbt.train.engine import Session
+from distributed_hbt.train.inputs import InputMaker, StepInputs
+from distributed_hbt.train.phases import Phases, not_measured
+from distributed_hbt.train.profile import StepProfile
 from distributed_hbt.train.schedule import learning_rate
-from distributed_hbt.train.step import Backward, cached_backward, make_chunks, plain_backward
+from distributed_hbt.train.step import cached_backward, plain_backward
 
 
 @dataclass(frozen=True)
 class StepRecord:
-    """One line of train.jsonl. `step` counts finished steps; tokens are of the global batch."""
+    """One line of train.jsonl. `step` counts finished steps; tokens are of the global batch, of which
+    `repeated_tokens` were left out: passages that further rows share are encoded once."""
 
     step: int
     loss: float
@@ -36,73 +40,83 @@ class StepRecord:
     padded_tokens: int
     tokens_per_second: float
     seconds: float
+    repeated_tokens: int
 
 
 @dataclass(frozen=True)
 class Trainer:
-    """What a step needs; nothing of it changes while training but the engine's weights."""
+    """What a step needs; nothing of it changes while training but the engine's weights.
+
+    `reduces_once`: cached gradients are reduced after the last chunk, where the ZeRO stage lets them.
+    """
 
     session: Session
     engine: Any
-    batches: RankBatches
-    texts: TextEncoder
+    inputs: InputMaker
     objective: Objective
     train: TrainConfig
-    seed: int
+    reduces_once: bool
 
-    def step(self, step: int, *, stop_asked: bool = False) -> tuple[StepRecord, bool]:
-        """Do step `step`, counted from 0; its record, and whether any rank was asked to stop.
+    def step(
+        self,
+        inputs: StepInputs,
+        *,
+        began: float | None = None,
+        stop_asked: bool = False,
+        phases: Phases = not_measured,
+    ) -> tuple[StepRecord, bool]:
+        """Do the step of these inputs; its record, and whether any rank was asked to stop.
 
-        Raises WorkerFailed on every rank if the loss is not finite.
+        `began` is when it began (time.perf_counter), if that was before this call. The device is waited for
+        once, at the end. Raises WorkerFailed on every rank if the loss is not finite.
         """
-        began = time.perf_counter()
-        batch = self.batches.batch(step)
-        chunks = make_chunks(
-            batch, self.texts, seed=self.seed, rank=self.session.ranks.rank, device=self.session.device
-        )
-        rate = learning_rate(self.train, step)
+        began = time.perf_counter() if began is None else began
+        rate = learning_rate(self.train, inputs.batch.step)
         for group in self.engine.optimizer.param_groups:
             group["lr"] = rate
-        loss = self.backward(self.engine, batch, chunks, self.objective)
-        mean_loss, stop = self._over_ranks(loss, stop_asked)
+        loss = self._backward(inputs, phases)
+        total_2 = self._over_ranks(loss, stop_asked)
+        with phases("optimizer"):
+            norm = self._step_engine()
+        mean_loss, ranks_asked = (total_2 / self.session.ranks.world_size).tolist()
         if not math.isfinite(mean_loss):
             raise WorkerFailed(
-                f"step {step + 1}",
-                f"the loss is {mean_loss} ({batch.kind} batch of {', '.join(batch.languages)})",
+                f"step {inputs.batch.step + 1}",
+                f"the loss is {mean_loss} ({inputs.batch.kind} batch of {', '.join(inputs.batch.languages)})",
                 "lower train.learning_rate or raise train.temperature; resume starts at the last checkpoint",
             )
-        norm = self._step_engine()
         seconds = time.perf_counter() - began
-        return self._record(batch, step, mean_loss, rate, norm, seconds), stop
+        return self._record(inputs.batch, mean_loss, rate, float(norm), seconds), ranks_asked > 0
 
-    @property
-    def backward(self) -> Backward:
-        return cached_backward if self.train.gradient == "cached" else plain_backward
+    def _backward(self, inputs: StepInputs, phases: Phases) -> Tensor:
+        if self.train.gradient == "plain":
+            return plain_backward(self.engine, inputs, self.objective, phases)
+        coalesced = self.reduces_once and self.session.stage > 0
+        return cached_backward(self.engine, inputs, self.objective, phases, coalesced=coalesced)
 
-    def _over_ranks(self, loss: Tensor, stop_asked: bool) -> tuple[float, bool]:
-        """Mean loss, and whether any rank was asked to stop: one reduction, so that all agree on the step."""
-        asked = torch.tensor(float(stop_asked), dtype=torch.float64, device=loss.device)
-        total_2 = torch.stack([loss.detach().double(), asked])
+    def _over_ranks(self, loss: Tensor, stop_asked: bool) -> Tensor:
+        """Sum of the losses, and number of ranks that were asked to stop: one reduction, so that all agree on
+        the step."""
+        asked = torch.full((), float(stop_asked), dtype=torch.float64, device=loss.device)
+        total_2 = torch.stack([loss.double(), asked])
         dist.all_reduce(total_2)
-        total_loss, ranks_asked = total_2.tolist()
-        return total_loss / self.session.ranks.world_size, ranks_asked > 0
+        return total_2
 
-    def _step_engine(self) -> float:
+    def _step_engine(self) -> Tensor | float:
         """Step, and return the gradient norm before clipping."""
         if self.session.stage == 0 and not self.engine.bfloat16_enabled():
             norm = whole_gradient_norm(self.engine)  # DeepSpeed reports none here
             self.engine.step()
             return norm
         self.engine.step()
-        return float(self.engine.get_global_grad_norm())
+        found: Tensor | float = self.engine.get_global_grad_norm()
+        return found
 
-    def _record(
-        self, batch: RankBatch, step: int, loss: float, rate: float, norm: float, seconds: float
-    ) -> StepRecord:
+    def _record(self, batch: RankBatch, loss: float, rate: float, norm: float, seconds: float) -> StepRecord:
         columns = batch.passages.counts_N
         candidates = sum(batch.passage_counts) if columns is None else int(columns.sum()) + 1
         return StepRecord(
-            step=step + 1,
+            step=batch.step + 1,
             loss=loss,
             lr=rate,
             grad_norm=norm,
@@ -113,13 +127,14 @@ class Trainer:
             padded_tokens=batch.padded_tokens,
             tokens_per_second=batch.real_tokens / seconds,
             seconds=seconds,
+            repeated_tokens=batch.repeated_tokens,
         )
 
 
-def whole_gradient_norm(engine: Any) -> float:
+def whole_gradient_norm(engine: Any) -> Tensor:
     """Norm of gradients that every rank holds whole (ZeRO-0, after the reduction)."""
     grads = [p.grad for p in engine.module.parameters() if p.grad is not None]
-    return float(torch.nn.utils.get_total_norm(grads))
+    return torch.nn.utils.get_total_norm(grads)
 
 
 def run_steps(
@@ -128,18 +143,28 @@ def run_steps(
     log: Callable[[StepRecord], None],
     checkpoint: Callable[[int], None],
     stop_asked: StopAsked,
+    profile: StepProfile | None = None,
 ) -> int:
     """Steps `start` to the last, or to the one in which any rank was asked to stop; how many are done in all.
 
     `checkpoint(n)` is called after n steps where one is due, and before a stop.
     """
-    done = start
-    for step in range(start, trainer.train.max_steps):
-        record, stop = trainer.step(step, stop_asked=stop_asked())
-        log(record)
-        done = step + 1
-        if stop or done % trainer.train.checkpoint_every == 0 or done == trainer.train.max_steps:
-            checkpoint(done)
-        if stop:
-            break
+    done, last = start, trainer.train.max_steps
+    with closing(trainer.inputs.ahead(start, last)) as ahead:
+        for step in range(start, last):
+            phases = not_measured if profile is None else profile.before(step)
+            began = time.perf_counter()
+            with phases("data"):
+                inputs = next(ahead)
+            record, stop = trainer.step(inputs, began=began, stop_asked=stop_asked(), phases=phases)
+            if profile is not None:
+                profile.after(step, record.seconds)
+            log(record)
+            done = step + 1
+            if stop or done % trainer.train.checkpoint_every == 0 or done == last:
+                checkpoint(done)
+            if stop:
+                break
+    if profile is not None:
+        profile.close()
     return done

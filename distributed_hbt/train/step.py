@@ -4,101 +4,111 @@ After either, the engine holds the gradient of the mean loss over the global bat
 then calls `engine.step()`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from distributed_hbt.data.chunks import surplus
-from distributed_hbt.data.rank_batch import RankBatch
 from distributed_hbt.distributed.gather import gather
-from distributed_hbt.losses.info_nce import Columns
 from distributed_hbt.losses.objective import GlobalEmbeddings, Objective, contrastive_loss
-from distributed_hbt.models.text import TextEncoder
-from distributed_hbt.train.chunked import Chunk
+from distributed_hbt.train.inputs import StepInputs
+from distributed_hbt.train.phases import Phases, not_measured
 
 Engine = Any
-Backward = Callable[[Engine, RankBatch, Sequence[Chunk], Objective], Tensor]
 
 
-def make_chunks(
-    batch: RankBatch, texts: TextEncoder, *, seed: int, rank: int, device: torch.device
-) -> list[Chunk]:
-    """Pad the rank's sequences chunk by chunk, on the device."""
-    chunks = []
-    for i, positions in enumerate(batch.chunks):
-        ids_BL, mask_BL = texts.pad([batch.sequences[p].tolist() for p in positions])
-        (chunk_seed,) = np.random.SeedSequence([seed, batch.step, rank, i]).generate_state(1, np.uint64)
-        ids_BL, mask_BL = ids_BL.to(device, non_blocking=True), mask_BL.to(device, non_blocking=True)
-        chunks.append(Chunk(ids_BL, mask_BL, seed=int(chunk_seed >> 1)))
-    return chunks
-
-
-def plain_backward(engine: Engine, batch: RankBatch, chunks: Sequence[Chunk], objective: Objective) -> Tensor:
+def plain_backward(
+    engine: Engine, inputs: StepInputs, objective: Objective, phases: Phases = not_measured
+) -> Tensor:
     """One forward and one backward through all chunks. Returns the rank's mean loss, detached."""
-    embedding_SD = engine(chunks)
-    loss = rank_loss(embedding_SD, batch, objective)
-    engine.backward(loss)
+    with phases("forward"):
+        embedding_SD = engine(inputs.chunks)
+    loss = rank_loss(embedding_SD, inputs, objective, phases)
+    with phases("backward"):
+        engine.backward(loss)
     return loss.detach()
 
 
 def cached_backward(
-    engine: Engine, batch: RankBatch, chunks: Sequence[Chunk], objective: Objective
+    engine: Engine,
+    inputs: StepInputs,
+    objective: Objective,
+    phases: Phases = not_measured,
+    *,
+    coalesced: bool = False,
 ) -> Tensor:
     """GradCache (arXiv 2101.06983): embed without gradient, differentiate the loss by the embeddings, then
-    embed chunk by chunk with gradient. Memory of one chunk's activations; gradients are reduced once,
-    at the last chunk (without the boundary ZeRO-1 and 2 would silently keep only part of them)."""
-    with torch.no_grad():
-        parts = [engine([chunk]) for chunk in chunks]
+    embed chunk by chunk with gradient. Memory of one chunk's activations. See `_reduced_once` for
+    `coalesced`."""
+    with torch.no_grad(), phases("forward without gradient"):
+        parts = [engine([chunk]) for chunk in inputs.chunks]
     embedding_SD = torch.cat(parts).requires_grad_()
-    loss = rank_loss(embedding_SD, batch, objective)
-    (grad_SD,) = torch.autograd.grad(loss, embedding_SD)
+    loss = rank_loss(embedding_SD, inputs, objective, phases)
+    with phases("loss"):
+        (grad_SD,) = torch.autograd.grad(loss, embedding_SD)
     grads = torch.split(grad_SD, [len(part) for part in parts])
-    for i, (chunk, grad_BD) in enumerate(zip(chunks, grads, strict=True)):
-        engine.set_gradient_accumulation_boundary(i == len(chunks) - 1)
-        engine.backward((engine([chunk]) * grad_BD).sum())
+    with _reduced_once(engine, len(grads), phases, coalesced=coalesced) as next_chunk:
+        for chunk, grad_BD in zip(inputs.chunks, grads, strict=True):
+            next_chunk()
+            with phases("forward"):
+                embedding_BD = engine([chunk])
+            with phases("backward"):
+                engine.backward((embedding_BD * grad_BD).sum())
     return loss.detach()
 
 
-def rank_loss(embedding_SD: Tensor, batch: RankBatch, objective: Objective) -> Tensor:
+@contextmanager
+def _reduced_once(
+    engine: Engine, chunks: int, phases: Phases, *, coalesced: bool
+) -> Iterator[Callable[[], None]]:
+    """Around the backwards of a step; what it gives is called before each.
+
+    Coalesced: gradients stay on their rank until the block ends, and are reduced together; that takes a
+    whole gradient of memory. Otherwise the last chunk is made the accumulation boundary (without one ZeRO-1
+    and 2 would silently keep only part of the gradient); ZeRO-2 and 3 then reduce every chunk's as it comes.
+    """
+    if coalesced:
+        with engine.coalesce_grad_reduction():
+            yield lambda: None
+        return
+    left = chunks
+
+    def next_chunk() -> None:
+        nonlocal left
+        left -= 1
+        engine.set_gradient_accumulation_boundary(left == 0)
+
+    yield next_chunk
+
+
+def rank_loss(
+    embedding_SD: Tensor, inputs: StepInputs, objective: Objective, phases: Phases = not_measured
+) -> Tensor:
     """The rank's mean loss from the embeddings of its chunks, gathered across ranks once."""
-    query_BD, passage_KD = _in_order(embedding_SD, batch)
-    rows = len(query_BD)
-    embeddings = GlobalEmbeddings(
-        local_query_BD=query_BD,
-        local_positive_BD=passage_KD[:rows],
-        passage_ND=gather(passage_KD, batch.passage_counts),
-        query_MD=gather(query_BD, batch.query_counts) if objective.symmetric else None,
-    )
-    device = embedding_SD.device
-    queries = None if batch.queries is None else _on(batch.queries, device)
-    loss = contrastive_loss(embeddings, _on(batch.passages, device), queries, objective)
-    return loss + _surplus_times_zero(embedding_SD, batch)
+    local_SD = embedding_SD[inputs.order_S]
+    with phases("gather"):
+        query_MD, passage_ND = _gathered(local_SD, inputs, queries_too=objective.symmetric)
+    with phases("loss"):
+        embeddings = GlobalEmbeddings(local_SD[: inputs.rows], passage_ND, query_MD)
+        loss = contrastive_loss(embeddings, inputs, objective)
+        return loss + _surplus_times_zero(embedding_SD, inputs.surplus)
 
 
-def _in_order(embedding_SD: Tensor, batch: RankBatch) -> tuple[Tensor, Tensor]:
-    """Undo the chunks' order: the rank's queries, and its passages."""
-    sequences = len(batch.sequences)
-    position_S = torch.cat([torch.from_numpy(chunk) for chunk in batch.chunks])[:sequences]
-    row_S = torch.empty(sequences, dtype=torch.int64)
-    row_S[position_S] = torch.arange(sequences)
-    ordered_SD = embedding_SD[row_S.to(embedding_SD.device)]
-    queries = len(batch.query_entries)
-    return ordered_SD[:queries], ordered_SD[queries:]
+def _gathered(local_SD: Tensor, inputs: StepInputs, *, queries_too: bool) -> tuple[Tensor | None, Tensor]:
+    """All ranks' queries, where they are wanted, and passages, by one exchange."""
+    batch = inputs.batch
+    if not queries_too:
+        return None, gather(local_SD[inputs.rows :], batch.passage_counts)
+    counts = [q + p for q, p in zip(batch.query_counts, batch.passage_counts, strict=True)]
+    of_rank = torch.split(gather(local_SD, counts), counts)
+    cut = [torch.split(part, [q, len(part) - q]) for part, q in zip(of_rank, batch.query_counts, strict=True)]
+    return torch.cat([queries for queries, _ in cut]), torch.cat([passages for _, passages in cut])
 
 
-def _surplus_times_zero(embedding_SD: Tensor, batch: RankBatch) -> Tensor:
+def _surplus_times_zero(embedding_SD: Tensor, surplus: int) -> Tensor:
     """Zero, but part of the graph: surplus chunks must see a backward too, or ZeRO-3 waits for ever."""
-    if not surplus(batch.chunks, len(batch.sequences)):
+    if not surplus:
         return embedding_SD.new_zeros(())
-    return embedding_SD[len(batch.sequences) :].sum() * 0.0
-
-
-def _on(columns: Columns, device: torch.device) -> Columns:
-    return Columns(
-        target_B=columns.target_B.to(device),
-        excluded_2E=columns.excluded_2E.to(device),
-        counts_N=None if columns.counts_N is None else columns.counts_N.to(device),
-    )
+    return embedding_SD[-surplus:].sum() * 0.0

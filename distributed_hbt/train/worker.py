@@ -11,15 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distributed_hbt.config.run import RunConfig
+from distributed_hbt.config.train import TrainConfig
 from distributed_hbt.data.plan.batch_plan import BatchPlan
 from distributed_hbt.data.rank_batch import RankBatches
 from distributed_hbt.data.store import Store, prepare_store
 from distributed_hbt.data.trained_tokenizer import prepare_tokenizer
 from distributed_hbt.distributed.process_group import Ranks
-from distributed_hbt.losses.objective import Objective
+from distributed_hbt.errors import ConfigError, DataError
+from distributed_hbt.losses.objective import Distillation, Objective
 from distributed_hbt.models.build import build_encoder, check_buildable
+from distributed_hbt.models.compiled import compile_layers
 from distributed_hbt.models.encoder import Encoder
+from distributed_hbt.models.liger import use_liger_kernels
 from distributed_hbt.models.manifest import EncoderManifest
+from distributed_hbt.models.packed_attention import check_device
 from distributed_hbt.models.saved import save_base
 from distributed_hbt.models.text import TextEncoder
 from distributed_hbt.run_directory import RunDirectory
@@ -35,7 +40,9 @@ from distributed_hbt.train.checkpoint import (
 )
 from distributed_hbt.train.chunked import ChunkedEncoder
 from distributed_hbt.train.engine import Session, build_engine, start_session
+from distributed_hbt.train.inputs import InputMaker
 from distributed_hbt.train.loop import StepRecord, Trainer, run_steps
+from distributed_hbt.train.profile import StepProfile
 
 _log = logging.getLogger(__name__)
 
@@ -60,6 +67,11 @@ def prepare(config: RunConfig) -> Prepared:
     if config.model.architecture is not None:
         check_buildable(config.model, len(texts.tokenizer))
     store = prepare_store(config, texts, folder)
+    if config.train.distillation is not None and not store.has_scores:
+        what = "no passage of the data has a reranker's score"
+        raise DataError(
+            "train.distillation", what, "add scores to the rows (docs/data.md), or set it to null"
+        )
     return Prepared(texts, store, make_plan(config, store))
 
 
@@ -88,15 +100,8 @@ def train(
     )
     saved = Saved(texts.tokenizer, manifest, adapter=config.model.lora is not None)
     engine = build_engine(session, ChunkedEncoder(encoder), config.train)
-    trainer = Trainer(
-        session,
-        engine,
-        build_batches(config, ranks, store, plan),
-        texts,
-        build_objective(config),
-        config.train,
-        config.seed,
-    )
+    inputs = build_inputs(config, session, prepared)
+    trainer = Trainer(session, engine, inputs, build_objective(config), config.train, reduces_once(config))
 
     def state(step: int) -> TrainState:
         return TrainState(
@@ -116,8 +121,9 @@ def train(
 
     start = _resume(trainer, directory, state, saved)
     log = log_from(start) if log_from else _no_log
+    profile = _profile(config, session, directory)
     with stopping or nullcontext(_never) as stop_asked:
-        done = run_steps(trainer, start, log, checkpoint, stop_asked)
+        done = run_steps(trainer, start, log, checkpoint, stop_asked, profile)
     engine.destroy()
     return done == config.train.max_steps
 
@@ -146,6 +152,7 @@ def build_batches(config: RunConfig, ranks: Ranks, store: Store, plan: BatchPlan
         max_tokens_per_chunk=config.train.max_tokens_per_chunk,
         hard_negatives_only=config.train.loss == "printed",
         symmetric=config.train.symmetric,
+        padding_free=config.model.padding_free,
     )
 
 
@@ -156,18 +163,65 @@ def build_objective(config: RunConfig) -> Objective:
         symmetric=config.train.symmetric,
         dimensions=config.model.matryoshka_dimensions,
         normalize=config.model.normalize,
-        block_size=config.train.loss_block_size,
+        distillation=_distillation(config.train),
     )
 
 
+def build_inputs(config: RunConfig, session: Session, prepared: Prepared) -> InputMaker:
+    """What makes the inputs of the rank's steps."""
+    return InputMaker(
+        build_batches(config, session.ranks, prepared.store, prepared.plan),
+        prepared.texts,
+        seed=config.seed,
+        rank=session.ranks.rank,
+        block_size=config.train.loss_block_size,
+        device=session.device,
+        padding_free=config.model.padding_free,
+    )
+
+
+def reduces_once(config: RunConfig) -> bool:
+    """Whether the chunks' gradients are reduced together, which keeps a whole gradient on each rank."""
+    asked = config.train.reduce_gradients
+    return asked == "once" or (asked == "auto" and config.model.lora is not None)
+
+
+def _distillation(train: TrainConfig) -> Distillation | None:
+    asked = train.distillation
+    if asked is None:
+        return None
+    return Distillation(asked.weight, asked.temperature or train.temperature, asked.teacher_temperature)
+
+
 def _build_encoder(config: RunConfig, session: Session, directory: RunDirectory, vocab_size: int) -> Encoder:
+    check_device(config.model, session.device)
     session.before_building(pretrained=config.model.base is not None)
     encoder = build_encoder(config.model, config.seed, vocab_size=vocab_size)
-    if config.train.activation_checkpointing:
-        encoder.enable_activation_checkpointing()
+    adapt_layers(encoder, config.train, session)
     if _has_random_base(config) and session.ranks.is_first and not directory.base.exists():
         save_base(directory.base, encoder)
     return encoder
+
+
+def adapt_layers(encoder: Encoder, train: TrainConfig, session: Session) -> None:
+    """Kernels, recomputation and compilation of the layers, as the configuration asks. Raises ConfigError."""
+    if train.liger_kernels:
+        use_liger_kernels(encoder.backbone, session.device)
+    if train.activation_checkpointing:
+        encoder.enable_activation_checkpointing()
+    if not train.compile:
+        return
+    if session.stage == 3:
+        what = "ZeRO-3 gathers weights inside every layer, where the compiler can not follow"
+        raise ConfigError("train.compile", what, "set it to false, or take another train.deepspeed")
+    compile_layers(encoder, session.device)
+
+
+def _profile(config: RunConfig, session: Session, directory: RunDirectory) -> StepProfile | None:
+    steps = config.train.profile_steps
+    if steps is None or not session.ranks.is_first:
+        return None
+    return StepProfile(*steps, directory.profile, session.device)
 
 
 def _no_log(record: StepRecord) -> None:

@@ -2,6 +2,8 @@
 
 import contextlib
 import logging
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +27,20 @@ from distributed_hbt.train import step as step_module
 from distributed_hbt.train.checkpoint import Saved, TrainState, save_checkpoint
 from distributed_hbt.train.chunked import Chunk, ChunkedEncoder
 from distributed_hbt.train.engine import build_engine, start_session
+from distributed_hbt.train.inputs import InputMaker
+from distributed_hbt.train.inputs import _tensors as input_tensors
 from distributed_hbt.train.loop import StepRecord, Trainer
+from distributed_hbt.train.phases import not_measured
 from distributed_hbt.train.weights import whole_weights
 from distributed_hbt.train.worker import (
+    Prepared,
+    adapt_layers,
     build_batches,
+    build_inputs,
     build_objective,
     make_plan,
     prepare,
+    reduces_once,
     store_folder,
     train,
 )
@@ -45,17 +54,28 @@ def join() -> None:
         dist.init_process_group("gloo")
 
 
-def gathered_and_gradient(counts: tuple[int, ...]) -> tuple[list[list[float]], list[list[float]]]:
+def gathered_and_gradient(
+    counts: tuple[int, ...], device: str = "cpu"
+) -> tuple[list[list[float]], list[list[float]]]:
     """Rank r's rows are r * 100 + i; its loss weighs global row n by (n + 1) * (r + 1)."""
     join()
     rank = dist.get_rank()
-    local_ND = torch.tensor([[rank * 100.0 + i, -1.0] for i in range(counts[rank])]).reshape(-1, 2)
+    rows = [[rank * 100.0 + i, -1.0] for i in range(counts[rank])]
+    local_ND = torch.tensor(rows, device=device).reshape(-1, 2)
     local_ND.requires_grad_()
     global_ND = gather(local_ND, counts)
-    weight_N1 = torch.arange(1.0, len(global_ND) + 1).unsqueeze(1)
+    weight_N1 = torch.arange(1.0, len(global_ND) + 1, device=device).unsqueeze(1)
     (global_ND * weight_N1 * (rank + 1)).sum().backward()
     assert local_ND.grad is not None
     return global_ND.tolist(), local_ND.grad.tolist()
+
+
+def gathered_over_nccl(counts: tuple[int, ...]) -> tuple[list[list[float]], list[list[float]]]:
+    """As above, every rank on a GPU of its own."""
+    device = torch.device("cuda", ranks_from_environment().local_rank)
+    torch.cuda.set_device(device)
+    dist.init_process_group("nccl", device_id=device)
+    return gathered_and_gradient(counts, str(device))
 
 
 def build(run_file: str, overrides: list[str]) -> tuple[RunConfig, Store, TextEncoder]:
@@ -76,9 +96,10 @@ def trainer(run_file: str, overrides: list[str]) -> Trainer:
     session.before_building(pretrained=config.model.base is not None)
     encoder = build_encoder(config.model, config.seed, vocab_size=len(texts.tokenizer))
     wake_adapters(encoder)
+    adapt_layers(encoder, config.train, session)
     engine = build_engine(session, ChunkedEncoder(encoder), config.train)
-    batches = build_batches(config, ranks, store, make_plan(config, store))
-    return Trainer(session, engine, batches, texts, build_objective(config), config.train, config.seed)
+    inputs = build_inputs(config, session, Prepared(texts, store, make_plan(config, store)))
+    return Trainer(session, engine, inputs, build_objective(config), config.train, reduces_once(config))
 
 
 def gradients(run_file: str, overrides: list[str], plant: str | None = None) -> dict[str, np.ndarray]:
@@ -86,19 +107,59 @@ def gradients(run_file: str, overrides: list[str], plant: str | None = None) -> 
     from deepspeed.utils import safe_get_full_grad
 
     made = trainer(run_file, overrides)
-    batch = made.batches.batch(0)
-    chunks = step_module.make_chunks(
-        batch, made.texts, seed=made.seed, rank=made.session.ranks.rank, device=made.session.device
-    )
-    with planted(plant):
-        made.backward(made.engine, batch, chunks, made.objective)
+    mistakes = without_boundary(made.engine) if plant == "boundary" else planted(plant)
+    with mistakes:
+        made._backward(made.inputs.make(0), not_measured)
     found = {
-        name: (parameter.grad if made.session.stage == 0 else safe_get_full_grad(parameter)).float().numpy()
+        name: (parameter.grad if made.session.stage == 0 else safe_get_full_grad(parameter))
+        .float()
+        .cpu()
+        .numpy()
         for name, parameter in made.engine.module.encoder.named_parameters()
         if parameter.requires_grad
     }
     made.engine.destroy()
     return found
+
+
+def forward_and_backward_without_waiting(run_file: str, overrides: list[str]) -> None:
+    """Forward, loss and backward of two batches, with every wait for the GPU an error in the second.
+    DeepSpeed's own part, which copies and counts gradients, is left out."""
+    made = trainer(run_file, overrides)
+    module = made.engine.module
+    weights = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    inputs = [made.inputs.make(step) for step in range(2)]
+    for mode, given in zip(("default", "error"), inputs, strict=True):
+        torch.cuda.synchronize()
+        torch.cuda.set_sync_debug_mode(mode)
+        try:
+            loss = step_module.rank_loss(module(given.chunks), given, made.objective)
+            torch.autograd.grad(loss, weights)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    made.engine.destroy()
+
+
+def inputs_while_the_gpu_is_busy(run_file: str, overrides: list[str], steps: int) -> dict[str, Any]:
+    """Inputs read ahead while a kernel of seconds runs, and whether they are those of a CPU."""
+    config, store, texts = build(run_file, overrides)
+    batches = build_batches(config, ranks_from_environment(), store, make_plan(config, store))
+    cpu, gpu = (
+        InputMaker(batches, texts, seed=1, rank=0, block_size=16, device=torch.device(device))
+        for device in ("cpu", "cuda")
+    )
+    gpu.make(0)  # starts CUDA, and fills its caches of pinned memory
+    torch.cuda.synchronize()
+    torch.cuda._sleep(10_000_000_000)
+    ahead = gpu.ahead(0, steps)
+    made = [next(ahead) for _ in range(steps)]
+    still_busy = not torch.cuda.current_stream().query()
+    equal = []
+    for step, given in enumerate(made):
+        tensors = zip(input_tensors(given), input_tensors(cpu.make(step)), strict=True)
+        pairs = ((found.cpu().nan_to_num(-1), expected.nan_to_num(-1)) for found, expected in tensors)
+        equal.append(all(torch.equal(found, expected) for found, expected in pairs))
+    return {"still busy": still_busy, "equal": equal}
 
 
 def collective_limits(run_file: str, overrides: list[str]) -> list[float]:
@@ -109,6 +170,23 @@ def collective_limits(run_file: str, overrides: list[str]) -> list[float]:
     seconds = [group._get_backend(cpu).options._timeout.total_seconds() for group in groups]
     made.engine.destroy()
     return seconds
+
+
+@contextlib.contextmanager
+def without_boundary(engine: Any) -> Iterator[None]:
+    """No chunk is made the accumulation boundary, or the only one that is not."""
+    engine.set_gradient_accumulation_boundary = lambda is_boundary: None
+    yield
+
+
+def collectives(run_file: str, overrides: list[str]) -> dict[str, int]:
+    """How often this rank takes part in each collective operation of one step, by torch's name for it."""
+    made = trainer(run_file, overrides)
+    inputs = made.inputs.make(0)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        made._backward(inputs, not_measured)
+    made.engine.destroy()
+    return dict(Counter(e.name for e in profile.events() if e.name.startswith("c10d::")))
 
 
 class planted:  # noqa: N801 (reads as a statement)
@@ -138,7 +216,7 @@ def losses_and_weights(
 ) -> tuple[list[float], list[float], dict[str, np.ndarray]]:
     """Losses and gradient norms of the first steps, and the weights after them (of rank 0)."""
     made = trainer(run_file, overrides)
-    records = [made.step(step)[0] for step in range(steps)]
+    records = [made.step(made.inputs.make(step))[0] for step in range(steps)]
     weights = whole_weights(made.engine, made.session.ranks, trainable_only=True)
     made.engine.destroy()
     return (
@@ -173,25 +251,40 @@ def train_until(run_file: str, overrides: list[str], stop: int | None) -> list[t
     return done
 
 
+def left_gathered(run_file: str, overrides: list[str]) -> list[str]:
+    """Parameters that this rank still holds whole after two steps under ZeRO-3."""
+    from deepspeed.runtime.zero.partition_parameters import ZeroParamStatus
+
+    made = trainer(run_file, overrides)
+    for step in range(2):
+        made.step(made.inputs.make(step))
+    named = made.engine.module.named_parameters()
+    whole = [name for name, p in named if p.ds_status != ZeroParamStatus.NOT_AVAILABLE]
+    made.engine.destroy()
+    return whole
+
+
 def live_and_saved(run_file: str, overrides: list[str]) -> dict[str, np.ndarray]:
     """Embeddings of the engine in memory, and of its checkpoint loaded again, on rank 0."""
     made = trainer(run_file, overrides)
     for step in range(3):
-        made.step(step)
+        made.step(made.inputs.make(step))
     config = load_run(Path(run_file), overrides)
     directory = RunDirectory(config.run_dir)
     encoder = made.engine.module.encoder
     adapter = config.model.lora is not None
     if adapter and made.session.ranks.is_first:
-        untrained = build_encoder(config.model, config.seed, vocab_size=len(made.texts.tokenizer))
+        untrained = build_encoder(config.model, config.seed, vocab_size=len(made.inputs.texts.tokenizer))
         save_base(directory.base, untrained)
     manifest = EncoderManifest.from_config(
         config.model, embedding_dimension=encoder.dimension, base="../../../base" if adapter else None
     )
-    saved = Saved(made.texts.tokenizer, manifest, adapter)
+    saved = Saved(made.inputs.texts.tokenizer, manifest, adapter)
     state = TrainState(3, config.name, config.seed, 2, made.session.stage, "", "", None)
     checkpoint = save_checkpoint(made.session, made.engine, directory, state, saved)
-    ids_BL, mask_BL = made.texts.pad(made.texts.queries(["a river", "the light of a house in the city", "b"]))
+    ids_BL, mask_BL = made.inputs.texts.pad(
+        made.inputs.texts.queries(["a river", "the light of a house in the city", "b"])
+    )
     with torch.no_grad():
         found = {"live": made.engine([Chunk(ids_BL, mask_BL, seed=0)]).numpy()}
         if made.session.ranks.is_first:

@@ -37,16 +37,20 @@ class Reference:
         self.batches: RankBatches = build_batches(
             self.config, Ranks(0, 1, 0), self.store, make_plan(self.config, self.store)
         )
-        self.positives = self._positives_by_group()
+        self.positives: dict[str, set[tuple[int, ...]]] = defaultdict(set)
+        self.scores: dict[tuple[str, tuple[int, ...]], float] = {}
+        self._read_file()
 
-    def _positives_by_group(self) -> dict[str, set[tuple[int, ...]]]:
-        known: dict[str, set[tuple[int, ...]]] = defaultdict(set)
+    def _read_file(self) -> None:
         source: Any = self.config.data.sources[0]
         for line in Path(source.path).read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
-            tokens = self.texts.passages([p["text"] for p in row["positive_passages"]])
-            known[row["group_id"]].update(map(tuple, tokens))
-        return known
+            for passage in row["positive_passages"] + row["negative_passages"]:
+                tokens = tuple(self.texts.passages([passage["text"]])[0])
+                if passage in row["positive_passages"]:
+                    self.positives[row["group_id"]].add(tokens)
+                if "score" in passage:
+                    self.scores[row["group_id"], tokens] = passage["score"]
 
     def loss(self, step: int) -> torch.Tensor:
         batch = self.batches.batch(step)
@@ -56,27 +60,63 @@ class Reference:
         query_BD, passage_ND = embedding_SD[:rows], embedding_SD[rows:]
         train = self.config.train
         scores_BN = query_BD @ passage_ND.T / train.temperature
-        masked_BN = self._masked(batch)
-        target_B = torch.arange(rows)
+        target_B = self._targets(batch)
+        masked_BN = self._masked(batch, target_B)
         cross_entropy = torch.nn.functional.cross_entropy
         loss = cross_entropy(scores_BN.masked_fill(masked_BN, -math.inf), target_B)
+        if train.distillation is not None:
+            loss = loss + train.distillation.weight * self._divergence(batch, scores_BN)
         if not train.symmetric:
             return loss
-        backward_BB = scores_BN[:, :rows].masked_fill(masked_BN[:, :rows], -math.inf).T
-        return (loss + cross_entropy(backward_BB, target_B)) / 2
+        positive_BB, masked_BB = scores_BN[:, target_B], masked_BN[:, target_B]
+        # Two rows that share their positive: each is a known answer to the other's question.
+        masked_BB = masked_BB | ((target_B[:, None] == target_B) & ~torch.eye(rows, dtype=torch.bool))
+        backward_BB = positive_BB.masked_fill(masked_BB, -math.inf).T
+        return (loss + cross_entropy(backward_BB, torch.arange(rows))) / 2
 
-    def _masked(self, batch: RankBatch) -> torch.Tensor:
+    def _targets(self, batch: RankBatch) -> torch.Tensor:
+        """Which of the batch's passages, all distinct, is each row's positive: the data file knows several of
+        some rows, the batch has one of them."""
+        return batch.passages.target_B
+
+    def _masked(self, batch: RankBatch, target_B: torch.Tensor) -> torch.Tensor:
         rows = len(batch.query_entries)
         passages = [tuple(tokens.tolist()) for tokens in batch.sequences[rows:]]
+        assert len(set(passages)) == len(passages)
         masked_BN = torch.zeros(rows, len(passages), dtype=torch.bool)
         for i, entry in enumerate(batch.query_entries):
-            name = self.store.group_name(int(self.store.index.query_group[entry]))
-            known = self.positives[name.rpartition("/")[2]]
+            known = self.positives[self._group(entry)]
+            target = int(target_B[i])
+            assert passages[target] in known
             for j, tokens in enumerate(passages):
-                masked_BN[i, j] = tokens in known and j != i
-                if self.config.train.loss == "printed" and j < rows and j != i:
+                masked_BN[i, j] = tokens in known and j != target
+                if self.config.train.loss == "printed" and not self._is_negative(batch, j) and j != target:
                     masked_BN[i, j] = True
         return masked_BN
+
+    def _group(self, entry: int) -> str:
+        return self.store.group_name(int(self.store.index.query_group[entry])).rpartition("/")[2]
+
+    def _divergence(self, batch: RankBatch, scores_BN: torch.Tensor) -> torch.Tensor:
+        """Mean over all rows; a row whose passages have no scores counts as 0."""
+        distillation = self.config.train.distillation
+        assert distillation is not None
+        ratio = self.config.train.temperature / (distillation.temperature or self.config.train.temperature)
+        passages = [tuple(tokens.tolist()) for tokens in batch.sequences[len(batch.query_entries) :]]
+        total = scores_BN.new_zeros(())
+        for i, entry in enumerate(batch.query_entries):
+            own = [column for column in batch.own_BP[i].tolist() if column >= 0]
+            given = [self.scores.get((self._group(entry), passages[column])) for column in own]
+            if None in given:
+                continue
+            student = (scores_BN[i, own] * ratio).log_softmax(0)
+            teacher = (torch.tensor(given) / distillation.teacher_temperature).softmax(0)
+            total = total + (teacher * (teacher.log() - student)).sum()
+        return total / len(batch.query_entries)
+
+    def _is_negative(self, batch: RankBatch, column: int) -> bool:
+        """Whether the passage is a hard negative of any row."""
+        return bool((batch.own_BP[:, 1:] == column).any())
 
     def gradients(self) -> dict[str, np.ndarray]:
         self.loss(0).backward()

@@ -22,17 +22,32 @@ def passage(name: str, language: str, number: int) -> dict[str, str]:
     return {"docid": f"{language}-{name}-{number}", "title": "", "text": f"{name} {text} {number}"}
 
 
+def scored(group: int, passages: list[dict[str, str]]) -> list[dict[str, object]]:
+    """As a reranker scored them; every fourth group it has not seen."""
+    if group % 4 == 3:
+        return [dict(one) for one in passages]
+    return [
+        {**one, "score": round(2 - k + (group + len(one["text"])) % 5 / 3, 3)}
+        for k, one in enumerate(passages)
+    ]
+
+
 def rows(groups: int) -> list[dict[str, object]]:
-    """Two questions share a paragraph; some have two positives; all have hard negatives."""
+    """Two questions share a paragraph; some have two positives; all have hard negatives; most have scores."""
     return [
         {
             "group_id": f"g{group}",
             "query": f"{WORDS[language][group % 10]} {WORDS[language][group // 10]} {group} ?",
             "query_language": language,
             "passage_language": language,
-            "positive_passages": [passage("p", language, group // 2)]
-            + ([passage("q", language, group)] if group % 5 == 0 else []),
-            "negative_passages": [passage("n", language, group + k) for k in range(1, 2 + group % 3)],
+            "positive_passages": scored(
+                group,
+                [passage("p", language, group // 2)]
+                + ([passage("q", language, group)] if group % 5 == 0 else []),
+            ),
+            "negative_passages": scored(
+                group, [passage("n", language, group + k) for k in range(1, 2 + group % 3)]
+            ),
         }
         for group in range(groups)
         for language in LANGUAGES

@@ -82,6 +82,21 @@ def test_gradient_equals_one_process_for_other_losses(
     assert relative_error(found, reference_gradients(run_file, option)) <= TOLERANCE
 
 
+@pytest.mark.parametrize("world_size", [1, 2, 4])
+@pytest.mark.parametrize("gradient", ["plain", "cached"])
+def test_distillation_equals_one_process(
+    pools: dict[int, RankPool], run_file: Path, world_size: int, gradient: str
+) -> None:
+    """A divergence that is summed where InfoNCE is averaged, that grows with the ranks, or that takes the
+    scores of another row's passages."""
+    option = "train.distillation={weight: 0.7, teacher_temperature: 2.0, temperature: 0.25}"
+    expected = reference_gradients(run_file, option)
+    assert relative_error(reference_gradients(run_file), expected) > 0.05
+    options = overrides(2, f"train.gradient={gradient}", option)
+    for found in pools[world_size].run("gradients", str(run_file), options):
+        assert relative_error(found, expected) <= TOLERANCE
+
+
 @pytest.fixture(scope="module")
 def pretrained(run_file: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
     """Overrides that start from a saved model instead of random weights."""
@@ -103,6 +118,27 @@ def test_pretrained_base_equals_one_process(
     answers = pools[2].run("losses_and_weights", str(run_file), overrides(stage, *options), 10)
     assert answers[0][0] == pytest.approx(losses, abs=TOLERANCE)
     assert relative_error(answers[0][2], weights) <= 1e-4
+
+
+@pytest.mark.parametrize("stage", [0, 2, 3])
+@pytest.mark.parametrize("gradient", ["plain", "cached"])
+def test_gradient_without_padding_equals_one_padded_process(
+    pools: dict[int, RankPool], run_file: Path, stage: int, gradient: str
+) -> None:
+    """Chunks cut by real tokens that lose or repeat a text, rows of the packed batch in another order."""
+    options = overrides(stage, f"train.gradient={gradient}", "model.padding_free=true")
+    for found in pools[2].run("gradients", str(run_file), options):
+        assert relative_error(found, reference_gradients(run_file)) <= TOLERANCE
+
+
+@pytest.mark.parametrize(("gradient", "more"), [("plain", ()), ("cached", ("model.padding_free=true",))])
+def test_compiled_layers_change_no_gradient(
+    pools: dict[int, RankPool], run_file: Path, gradient: str, more: tuple[str, ...]
+) -> None:
+    """A program made for one chunk's size, or for a forward without gradient, and used for another."""
+    options = overrides(2, "train.compile=true", f"train.gradient={gradient}", *more)
+    for found in pools[2].run("gradients", str(run_file), options):
+        assert relative_error(found, reference_gradients(run_file)) <= TOLERANCE
 
 
 SMALL = "hidden_size: 32, intermediate_size: 64, num_hidden_layers: 2, num_attention_heads: 4"

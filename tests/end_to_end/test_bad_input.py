@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,12 @@ def only(*languages: str) -> Change:
     return change
 
 
+def without_scores(folder: Path) -> list[str]:
+    text = (folder / "train.jsonl").read_text(encoding="utf-8")
+    (folder / "train.jsonl").write_text(re.sub(r', "score": [-0-9.]+', "", text), encoding="utf-8")
+    return []
+
+
 def both(one: Change, other: Change) -> Change:
     return lambda folder: [*one(folder), *other(folder)]
 
@@ -111,6 +118,10 @@ CASES: dict[str, tuple[Change, str]] = {
     "no such benchmark folder": (
         overriding("evaluation.benchmarks=[{name: xquad_r, root: gone}]"),
         "evaluation.benchmarks.0.root: nothing is found at gone",
+    ),
+    "distillation without scores": (
+        both(without_scores, overriding("train.distillation={weight: 1.0}")),
+        "train.distillation: no passage of the data has a reranker's score; add scores",
     ),
     "no such ZeRO configuration": (
         overriding("train.deepspeed=gone.json"),
@@ -198,9 +209,7 @@ def test_train_refuses(folder: Path, capsys: pytest.CaptureFixture[str], case: s
     line = refused(capsys, ["train", str(folder / "run.yaml"), *overrides])
     assert message in line
     assert not (folder / "runs" / "tiny").exists()
-    assert not list((folder / "runs").glob("stores/*/COMPLETE")) or "tokenizer" in str(
-        next((folder / "runs").glob("stores/*/COMPLETE"))
-    )
+    assert not list((folder / "runs").glob("stores/*.partial-*"))
 
 
 @pytest.mark.parametrize(

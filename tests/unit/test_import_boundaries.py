@@ -24,13 +24,13 @@ MAY_IMPORT = {
     "distributed": {"errors"},
     "models": {"config", "errors"},
     "data": {"config", "errors", "languages", "models", "losses"},
-    "evaluation": {"config", "data", "errors", "models"},
+    "evaluation": {"config", "data", "errors", "models", "read_ahead"},
     "mining": {"config", "data", "errors", "evaluation", "languages", "models"},
     "tracking": {"config", "errors", "run_directory"},
     "comparison": {"config", "errors", "run_directory"},
     "train": {
         *("cli", "config", "data", "distributed", "errors", "losses", "models"),
-        *("run_directory", "stop_signals"),
+        *("read_ahead", "run_directory", "stop_signals"),
     },
     "pipeline": {
         *("config", "distributed", "errors", "evaluation", "run_directory", "run_lock", "step_log"),

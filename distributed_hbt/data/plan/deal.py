@@ -1,4 +1,6 @@
-"""The rows of a global batch to the ranks."""
+"""The texts of a global batch to the ranks."""
+
+import heapq
 
 import numpy as np
 
@@ -29,3 +31,21 @@ def deal(lengths: Int64, world_size: int) -> list[Int64]:
         dealt[number, emptiest_first] = positions
         tokens[emptiest_first] += lengths[positions]
     return [np.sort(dealt[:, rank]) for rank in range(world_size)]
+
+
+def deal_freely(lengths: Int64, taken: Int64) -> list[Int64]:
+    """Positions for each rank, ascending, so that the ranks' sums of tokens are balanced, however many texts
+    that makes on each.
+
+    lengths: int64[N]; taken: int64[world_size], tokens that a rank has already. The longest go first, each
+    to the rank with the fewest tokens so far.
+    """
+    emptiest = [(int(tokens), rank) for rank, tokens in enumerate(taken)]
+    heapq.heapify(emptiest)
+    dealt: list[list[int]] = [[] for _ in taken]
+    order = np.argsort(-lengths, kind="stable")
+    for position, length in zip(order.tolist(), lengths[order].tolist(), strict=True):
+        tokens, rank = emptiest[0]
+        dealt[rank].append(position)
+        heapq.heapreplace(emptiest, (tokens + length, rank))
+    return [np.sort(np.array(positions, dtype=np.int64)) for positions in dealt]

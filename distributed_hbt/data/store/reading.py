@@ -90,6 +90,11 @@ class Store:
         """float32[n], beside `negatives`; NaN where the data has none."""
         return self._negative_scores[self._negative_offsets[answer] : self._negative_offsets[answer + 1]]
 
+    @cached_property
+    def has_scores(self) -> bool:
+        """Whether any passage has a reranker's score."""
+        return any(bool((~np.isnan(s)).any()) for s in (self._positive_scores, self._negative_scores))
+
     def group_positives(self, group: int) -> Int64:
         """Every known positive of a group in any language: int64[n]; one may stand there twice."""
         starts = self.index.answer_start

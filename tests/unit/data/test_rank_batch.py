@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from distributed_hbt.config.load import load_run
+from distributed_hbt.data.plan.batch_plan import BatchPlan
 from distributed_hbt.data.rank_batch import RankBatch, RankBatches
+from distributed_hbt.data.rows import draw_rows
 from distributed_hbt.distributed.process_group import Ranks
 from distributed_hbt.train.worker import Prepared, build_batches, prepare
 from tests.distributed.run_for_tests import write_run
@@ -55,6 +57,7 @@ def test_columns_point_at_the_row_s_own_positive_and_mask_its_other_known_ones(
     translation, pushed away by both."""
     parts = [batches(run_file, prepared, rank, 2).batch(5) for rank in range(2)]
     columns = [t for part in parts for t in texts_of(prepared, part)[len(part.query_entries) :]]
+    assert len(set(columns)) == len(columns)
     masked = 0
     for part in parts:
         excluded = {tuple(pair) for pair in part.passages.excluded_2E.T.tolist()}
@@ -65,12 +68,42 @@ def test_columns_point_at_the_row_s_own_positive_and_mask_its_other_known_ones(
                 for p in prepared.store.group_positives(group)
             }
             target = int(part.passages.target_B[i])
-            assert columns[target] == texts_of(prepared, part)[len(part.query_entries) + i]
             assert columns[target] in known
             expected = {(i, j) for j, text in enumerate(columns) if text in known and j != target}
             assert {pair for pair in excluded if pair[0] == i} == expected
             masked += len(expected)
     assert masked > 0
+
+
+def test_every_passage_is_encoded_once_and_belongs_to_all_rows_that_have_it(
+    run_file: Path, prepared: Prepared
+) -> None:
+    """A paragraph of two questions encoded twice, by one rank or by two; a row that loses its passage to the
+    rank that encodes it."""
+    options = ("train.global_batch_size=32", "sampling.strategy=x_x_mono", "data.num_hard_negatives=3")
+    config = load_run(run_file, options)
+    whole = BatchPlan(prepared.store.index, config.sampling, 32, config.seed)
+    parts = [build_batches(config, Ranks(rank, 4, rank), prepared.store, whole).batch(1) for rank in range(4)]
+    rows = draw_rows(prepared.store, whole.batch(1), seed=config.seed, num_hard_negatives=3)
+    tokens_of = {int(q): i for i, q in enumerate(rows.query_B)}
+    columns = [tuple(s.tolist()) for part in parts for s in part.sequences[len(part.query_entries) :]]
+    assert len(set(columns)) == len(columns)
+    repeated = 0
+    for part in parts:
+        assert part.passages.target_B.tolist() == part.own_BP[:, 0].tolist()
+        for entry, own in zip(part.query_entries.tolist(), part.own_BP.tolist(), strict=True):
+            drawn = rows.passage_BP[tokens_of[entry]]
+            for passage, column in zip(drawn.tolist(), own, strict=True):
+                if passage < 0:
+                    assert column == -1
+                else:
+                    assert columns[column] == tuple(prepared.store.passage_tokens(passage).tolist())
+                    repeated += len(columns[column])
+    saved = repeated - sum(map(len, columns))
+    assert saved > 0
+    assert {part.repeated_tokens for part in parts} == {saved}
+    tokens = [sum(map(len, part.sequences)) for part in parts]
+    assert max(tokens) - min(tokens) <= max(map(len, columns))
 
 
 def test_hard_negatives_are_drawn_anew_and_never_known_positives(run_file: Path, prepared: Prepared) -> None:
@@ -79,9 +112,9 @@ def test_hard_negatives_are_drawn_anew_and_never_known_positives(run_file: Path,
     for step in range(40):
         batch = batches(run_file, prepared, 0, 1, "data.num_hard_negatives=1").batch(step)
         rows = len(batch.query_entries)
-        assert len(batch.sequences) == 3 * rows
-        for i, entry in enumerate(batch.query_entries):
-            drawn.add((int(entry), tuple(batch.sequences[2 * rows + i].tolist())))
+        assert batch.own_BP.shape == (rows, 2)
+        for entry, negative in zip(batch.query_entries, batch.own_BP[:, 1].tolist(), strict=True):
+            drawn.add((int(entry), tuple(batch.sequences[rows + negative].tolist())))
     per_query = np.unique([entry for entry, _ in drawn], return_counts=True)[1]
     assert per_query.max() > 1
 
@@ -93,3 +126,13 @@ def test_batch_is_a_function_of_the_step(run_file: Path, prepared: Prepared) -> 
     for batch in reversed(straight):
         again = back.batch(batch.step)
         assert texts_of(prepared, again) == texts_of(prepared, batch)
+
+
+def test_without_padding_the_tokens_encoded_are_the_real_ones(run_file: Path, prepared: Prepared) -> None:
+    """Padding reported where there is none, or chunks cut as if there were."""
+    padded = batches(run_file, prepared, 0, 1).batch(3)
+    free = batches(run_file, prepared, 0, 1, "model.padding_free=true").batch(3)
+    assert padded.padded_tokens > padded.real_tokens
+    assert free.padded_tokens == free.real_tokens == padded.real_tokens
+    assert len(free.chunks) < len(padded.chunks)
+    assert sorted(np.concatenate(free.chunks).tolist()) == list(range(len(free.sequences)))

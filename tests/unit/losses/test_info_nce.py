@@ -1,14 +1,25 @@
 """info_nce against torch's cross entropy over the whole masked score matrix, and literal values."""
 
 import math
+from dataclasses import dataclass
 
 import pytest
 import torch
 
-from distributed_hbt.losses.info_nce import Columns, info_nce
+from distributed_hbt.losses.info_nce import ColumnBlocks, Columns, info_nce
 from distributed_hbt.losses.objective import GlobalEmbeddings, Objective, contrastive_loss
 
 NONE_2E = torch.empty(2, 0, dtype=torch.int64)
+
+
+@dataclass
+class Relations:
+    """As the objective asks for them."""
+
+    passages: ColumnBlocks
+    queries: ColumnBlocks | None = None
+    own_BP: torch.Tensor = NONE_2E
+    score_BP: torch.Tensor = NONE_2E
 
 
 def tensors(rows: int = 5, columns: int = 11, dimension: int = 8) -> tuple[torch.Tensor, torch.Tensor]:
@@ -42,7 +53,7 @@ def test_loss_and_gradients_equal_the_whole_matrix(block_size: int, hard_only: b
         counts_N=torch.arange(11) >= 5 if hard_only else None,
     )
     weight_B = torch.arange(1.0, 6.0, dtype=torch.float64)
-    mine_B = info_nce(query_BD, passage_ND, columns, temperature=0.3, block_size=block_size)
+    mine_B = info_nce(query_BD, passage_ND, columns.in_blocks(block_size, 11), temperature=0.3)
     other_B = whole_matrix(query_BD, passage_ND, columns, 0.3)
     torch.testing.assert_close(mine_B, other_B, rtol=1e-12, atol=1e-12)
     mine = torch.autograd.grad((mine_B * weight_B).sum(), (query_BD, passage_ND))
@@ -54,9 +65,8 @@ def test_literal_value() -> None:
     """A temperature that multiplies instead of divides, or a logarithm of another base."""
     query_BD = torch.tensor([[1.0, 0.0]])
     passage_ND = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
-    loss_B = info_nce(
-        query_BD, passage_ND, Columns(torch.tensor([0]), NONE_2E), temperature=0.5, block_size=8
-    )
+    columns = Columns(torch.tensor([0]), NONE_2E).in_blocks(8, 2)
+    loss_B = info_nce(query_BD, passage_ND, columns, temperature=0.5)
     assert loss_B.item() == pytest.approx(math.log(1 + math.exp(-2)), abs=1e-7)
 
 
@@ -64,7 +74,7 @@ def test_excluded_column_changes_nothing_by_its_value() -> None:
     """A known positive that still pushes its row away."""
     query_BD, passage_ND = tensors()
     columns = Columns(torch.tensor([0, 1, 2, 3, 4]), torch.tensor([[0], [7]]))
-    loss_B = info_nce(query_BD, passage_ND, columns, temperature=0.3, block_size=4)
+    loss_B = info_nce(query_BD, passage_ND, columns.in_blocks(4, 11), temperature=0.3)
     (grad_ND,) = torch.autograd.grad(loss_B[0], passage_ND)
     assert grad_ND[7].abs().max() == 0
     assert grad_ND[8].abs().max() > 0
@@ -76,24 +86,23 @@ def test_bfloat16_embeddings_are_accumulated_in_float32() -> None:
     query_BD = torch.randn(4, 16, generator=generator).bfloat16()
     passage_ND = torch.randn(4096, 16, generator=generator).bfloat16()
     columns = Columns(torch.arange(4), NONE_2E)
-    loss_B = info_nce(query_BD, passage_ND, columns, temperature=1.0, block_size=512)
+    loss_B = info_nce(query_BD, passage_ND, columns.in_blocks(512, 4096), temperature=1.0)
     exact_B = whole_matrix(query_BD.double(), passage_ND.double(), columns, 1.0)
     assert loss_B.dtype == torch.float32
     torch.testing.assert_close(loss_B.double(), exact_B, rtol=1e-5, atol=1e-5)
 
 
 def objective(*, symmetric: bool = False, dimensions: tuple[int, ...] = ()) -> Objective:
-    return Objective(
-        temperature=0.3, symmetric=symmetric, dimensions=dimensions, normalize=True, block_size=4
-    )
+    return Objective(temperature=0.3, symmetric=symmetric, dimensions=dimensions, normalize=True)
 
 
 def test_symmetric_loss_is_the_mean_of_both_directions() -> None:
     """The passage-to-query direction left out, or added without halving."""
     query_BD, passage_ND = (t.detach() for t in tensors(rows=4, columns=4))
     diagonal = Columns(torch.arange(4), NONE_2E)
-    embeddings = GlobalEmbeddings(query_BD, passage_ND, passage_ND, query_BD)
-    loss = contrastive_loss(embeddings, diagonal, diagonal, objective(symmetric=True))
+    blocks = diagonal.in_blocks(4, 4)
+    embeddings = GlobalEmbeddings(query_BD, passage_ND, query_BD)
+    loss = contrastive_loss(embeddings, Relations(blocks, blocks), objective(symmetric=True))
     there = whole_matrix(query_BD, passage_ND, diagonal, 0.3).mean()
     back = whole_matrix(passage_ND, query_BD, diagonal, 0.3).mean()
     torch.testing.assert_close(loss, (there + back) / 2)
@@ -103,8 +112,8 @@ def test_matryoshka_adds_the_loss_of_each_normalised_prefix() -> None:
     """Prefixes that are not scaled to unit length again, or the full length counted twice."""
     query_BD, passage_ND = (torch.nn.functional.normalize(t.detach(), dim=1) for t in tensors(4, 4))
     diagonal = Columns(torch.arange(4), NONE_2E)
-    embeddings = GlobalEmbeddings(query_BD, passage_ND, passage_ND, None)
-    loss = contrastive_loss(embeddings, diagonal, None, objective(dimensions=(2, 8)))
+    embeddings = GlobalEmbeddings(query_BD, passage_ND, None)
+    loss = contrastive_loss(embeddings, Relations(diagonal.in_blocks(4, 4)), objective(dimensions=(2, 8)))
     prefix = [torch.nn.functional.normalize(t[:, :2], dim=1) for t in (query_BD, passage_ND)]
     expected = whole_matrix(query_BD, passage_ND, diagonal, 0.3).mean()
     expected = expected + whole_matrix(*prefix, diagonal, 0.3).mean()

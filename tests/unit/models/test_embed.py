@@ -1,4 +1,6 @@
-"""Encoding without gradients: the same embeddings as the plain way, with less work."""
+"""The last layer for one token, and encoding without gradients: the same embeddings with less work."""
+
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -41,9 +43,15 @@ def widths(encoder, batch):
     return seen
 
 
+def whole(encoder, batch):
+    """Embeddings with every layer run for every token."""
+    with patch("distributed_hbt.models.encoder.can_run_for_one_token", return_value=False):
+        return encoder(*batch)
+
+
 def assert_same(encoder, batch, atol=1e-6):
     with torch.no_grad():
-        expected = encoder(*batch)
+        expected = whole(encoder, batch)
     found = encoder.embed(*batch)
     assert not found.requires_grad
     assert (expected[0] - expected[1]).abs().max() > 1e-2
@@ -72,6 +80,32 @@ def test_embeddings_are_those_of_forward(family, attention, pooling, implementat
         attention_implementation=implementation,
     )
     assert_same(lively(build_encoder(model, 1)), padded(ROWS, side))
+
+
+@pytest.mark.parametrize("lora", [None, {"rank": 4}])
+@pytest.mark.parametrize("side", ["right", "left"])
+@pytest.mark.parametrize(
+    ("family", "attention", "pooling"),
+    [(f, "causal", "last_token") for f in DECODERS] + [(f, "bidirectional", "cls") for f in ENCODERS],
+)
+def test_gradients_are_those_of_the_whole_layer(family, attention, pooling, side, lora, model_of, padded):
+    """A gradient that does not reach the keys and values of other tokens, or the adapters of a part that
+    runs twice."""
+    model = model_of(family, attention=attention, pooling=pooling, padding_side=side, lora=lora)
+    encoder = lively(build_encoder(model, 1))
+    weight_BD = torch.arange(4.0 * encoder.dimension).view(4, -1).sin()
+    found = []
+    for run in (whole, lambda encoder, batch: encoder(*batch)):
+        encoder.zero_grad()
+        (run(encoder, padded(ROWS, side)) * weight_BD).sum().backward()
+        found.append({n: p.grad for n, p in encoder.named_parameters() if p.grad is not None})
+    expected, short = found
+    assert expected.keys() == short.keys()
+    error, size = (
+        torch.nn.utils.get_total_norm(list(grads.values()))
+        for grads in ({n: short[n] - expected[n] for n in expected}, expected)
+    )
+    assert error <= 1e-4 * size
 
 
 @pytest.mark.parametrize(

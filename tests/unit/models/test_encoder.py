@@ -13,7 +13,8 @@ ROWS = [[5, 9, 13, 22, 31, 40, 8, 3], [7, 44, 3], [50, 12, 19, 60, 3]]
 
 def hidden_states(encoder, ids):
     ids_BL = torch.tensor([ids])
-    inputs = encoder._mask_and_positions(torch.ones_like(ids_BL))
+    mask_BL = torch.ones_like(ids_BL)
+    inputs = encoder._mask_and_positions(mask_BL, "right") if encoder._needs_mask else {}
     with torch.no_grad():
         return encoder.backbone(input_ids=ids_BL, **inputs).last_hidden_state[0]
 
@@ -97,7 +98,9 @@ def test_positions_are_those_of_pretraining(family, model_of, padded):
     ids_BL, mask_BL = padded(ROWS, "right")  # padded with 1, from which XLM-R itself counts positions
     with torch.no_grad():
         theirs = encoder.backbone(input_ids=ids_BL, attention_mask=mask_BL).last_hidden_state
-        ours = encoder.backbone(input_ids=ids_BL, **encoder._mask_and_positions(mask_BL)).last_hidden_state
+        ours = encoder.backbone(
+            input_ids=ids_BL, **encoder._mask_and_positions(mask_BL, encoder.padding_side)
+        ).last_hidden_state
     torch.testing.assert_close(ours[mask_BL == 1], theirs[mask_BL == 1], rtol=0, atol=1e-6)
 
 
@@ -110,8 +113,13 @@ def test_no_mask_goes_to_a_causal_right_padded_last_token_model_and_else_one_doe
         ({"pooling": "mean"}, True),
         ({"attention": "bidirectional"}, True),
     ]:
-        inputs = build_encoder(model_of("qwen3", **fields), 1)._mask_and_positions(mask)
-        assert (inputs["attention_mask"] is not None) is needed, fields
+        encoder = build_encoder(model_of("qwen3", **fields), 1)
+        given = []
+        encoder.backbone.register_forward_pre_hook(
+            lambda _, args, kwargs, given=given: given.append(kwargs["attention_mask"]), with_kwargs=True
+        )
+        encoder(torch.tensor([[5, 9, 1], [7, 8, 3]]), mask)
+        assert (given[0] is not None) is needed, fields
 
 
 @pytest.mark.parametrize("side", ["right", "left"])
@@ -123,7 +131,9 @@ def test_pooling_is_what_its_name_says(pooling, side, model_of, padded):
     ids_BL, mask_BL = padded(ROWS, side)
     with torch.no_grad():
         pooled = encoder(ids_BL, mask_BL)
-        hidden = encoder.backbone(input_ids=ids_BL, **encoder._mask_and_positions(mask_BL)).last_hidden_state
+        hidden = encoder.backbone(
+            input_ids=ids_BL, **encoder._mask_and_positions(mask_BL, encoder.padding_side)
+        ).last_hidden_state
     for row, tokens in enumerate(ROWS):
         first = 0 if side == "right" else 8 - len(tokens)
         real = hidden[row, first : first + len(tokens)]
@@ -191,14 +201,14 @@ def test_activation_checkpointing_recomputes_and_keeps_the_gradient(family, lora
 
 def test_frozen_layers_below_the_adapters_are_not_recomputed(model_of, padded):
     """Checkpointing that asks for the gradient of the embeddings: a backward through frozen layers."""
-    model = model_of("qwen3", lora={"rank": 2, "layers": (1, 2)})
+    model = model_of("qwen3", {"num_hidden_layers": 3}, lora={"rank": 2, "layers": (1, 3)})
     encoder = build_encoder(model, 1)
     encoder.enable_activation_checkpointing()
     calls = []
     for number, layer in enumerate(encoder.backbone.layers):
         layer.self_attn.register_forward_hook(lambda *_, number=number: calls.append(number))
     encoder(*padded(ROWS, "right")).sum().backward()
-    assert calls == [0, 1, 1]
+    assert calls == [0, 1, 2, 1]  # the last one, which runs for one token, is not recomputed
 
 
 def test_casting_a_built_encoder_equals_building_it_in_that_type(model_of, padded):

@@ -267,3 +267,27 @@ def test_the_base_of_adapters_is_written_whole_and_replaces_an_older_one(model_o
     save_base(tmp_path / "base", encoder)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["base"]
     assert sorted(path.name for path in (tmp_path / "base").iterdir()) == ["config.json", "model.safetensors"]
+
+
+@pytest.mark.parametrize("family", ["qwen3", "gemma2"])
+def test_an_encoder_that_was_trained_on_a_gpu_encodes_on_a_cpu(family, saved, sentences):
+    """A checkpoint that only a machine with FlashAttention can evaluate."""
+    folder, _, live = saved(family)
+    content = json.loads((folder / "encoder.json").read_text())
+    content["attention_implementation"] = "flash_attention_2"
+    (folder / "encoder.json").write_text(json.dumps(content))
+    loaded = load_encoder(folder)
+    torch.testing.assert_close(embed(loaded.encoder, loaded.texts, sentences), live, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("kernel", ["sdpa", "torch_varlen"])
+def test_an_encoder_that_was_trained_without_padding_comes_back_padded(kernel, saved, sentences, model_of):
+    """A checkpoint that holds a way of training, and not of evaluating."""
+    folder, model, live = saved("qwen3", padding_free=True)
+    varlen = model.model_copy(update={"attention_implementation": kernel})
+    EncoderManifest.from_config(varlen, embedding_dimension=32).write(folder)
+    loaded = load_encoder(folder)
+    assert loaded.manifest.attention_implementation == "sdpa"
+    assert loaded.encoder.shortens_last_layer
+    torch.testing.assert_close(embed(loaded.encoder, loaded.texts, sentences), live, rtol=0, atol=1e-6)
+    assert "attn_implementation" not in (folder / "config.json").read_text()

@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
-from distributed_hbt.config.load import validate
+from distributed_hbt.config.load import load_run, validate
 from distributed_hbt.config.run import RunConfig
 from distributed_hbt.errors import ConfigError
 from distributed_hbt.train.zero import RUN_OWNED, engine_config, read_zero, with_deepspeed
@@ -77,8 +78,34 @@ def test_run_level_facts_are_injected() -> None:
     assert content["bf16"] == {"enabled": True}
 
 
-@pytest.mark.parametrize("stage", [0, 1, 2, 3])
-def test_shipped_files_have_their_stage(stage: int) -> None:
-    """A file that is named for one stage and holds another."""
-    content = read_zero(str(ROOT / f"ds_configs/zero{stage}.json"))
-    assert content["zero_optimization"]["stage"] == stage
+@pytest.mark.parametrize("file", sorted((ROOT / "ds_configs").glob("*.json")), ids=lambda file: file.stem)
+def test_shipped_files_have_their_stage_and_are_known_to_deepspeed(file: Path) -> None:
+    """A file that is named for one stage and holds another, or a misspelt key; README.md leaves one out."""
+    from deepspeed.runtime.zero.config import DeepSpeedZeroConfig
+
+    zero = read_zero(str(file))["zero_optimization"]
+    assert file.stem.startswith(f"zero{zero['stage']}")
+    known = DeepSpeedZeroConfig.model_fields
+    assert set(zero) <= set(known) | {field.alias for field in known.values()}
+    DeepSpeedZeroConfig(**zero)
+    assert f"`{file.name}`" in (ROOT / "ds_configs/README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "launcher"),
+    [
+        ("qwen3_4b_lora", "gpu_zero1"),
+        ("qwen3_8b_lora", "gpu_zero1"),
+        ("qwen3_4b_full", "gpu_zero2"),
+        ("qwen3_8b_full", "gpu_zero3_hpz"),
+    ],
+)
+def test_large_runs_go_with_their_accelerate_configuration(name: str, launcher: str) -> None:
+    """A run that accelerate's launcher refuses, since both name a file; LoRA on a partitioned base."""
+    config = load_run(ROOT / f"launchers/runs/{name}.yaml")
+    accelerate = yaml.safe_load((ROOT / f"launchers/accelerate/{launcher}.yaml").read_text(encoding="utf-8"))
+    with_deepspeed(config, launched_with(ROOT / accelerate["deepspeed_config"]["deepspeed_config_file"]))
+    assert config.cluster.num_workers == accelerate["num_processes"]
+    assert config.train.deepspeed is not None
+    stage = read_zero(config.train.deepspeed)["zero_optimization"]["stage"]
+    assert stage == 1 or config.model.lora is None
