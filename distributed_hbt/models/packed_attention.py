@@ -6,6 +6,7 @@ is built: transformers builds none for attention functions that it does not know
 """
 
 import importlib.util
+import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -67,9 +68,9 @@ def check_kernel(model: ModelConfig) -> None:
     if model.attention_implementation == "flash_attention_2" and not _is_installed("flash_attn"):
         what = "flash_attention_2 needs the package flash-attn, which is not installed"
         raise ConfigError(_WHERE, what, "install it (the extra `gpu`), or set torch_varlen")
-    if model.attention_implementation == "torch_varlen" and not _is_installed("torch.nn.attention.varlen"):
-        what = f"torch_varlen needs torch 2.10 or newer, and this is {torch.__version__}"
-        raise ConfigError(_WHERE, what, "install a newer torch, or set it to sdpa")
+    if model.attention_implementation == "torch_varlen" and not _has_torch_varlen():
+        what = f"torch_varlen needs a newer torch than {torch.__version__} (2.13 is known to have it)"
+        raise ConfigError(_WHERE, what, "install one, or set it to sdpa")
 
 
 def check_device(model: ModelConfig, device: torch.device) -> None:
@@ -254,6 +255,15 @@ _KERNELS: dict[str, _Kernel] = {"sdpa": _sdpa, "torch_varlen": _torch_varlen, "f
 def _attention_dropout(config: Any) -> float:
     names = ("attention_dropout", "attention_probs_dropout_prob")
     return max(float(getattr(config, name, None) or 0.0) for name in names)
+
+
+def _has_torch_varlen() -> bool:
+    """It came with torch 2.10, and learnt windows and shared heads later."""
+    try:
+        from torch.nn.attention.varlen import varlen_attn
+    except ImportError:
+        return False
+    return {"scale", "window_size", "enable_gqa"} <= set(inspect.signature(varlen_attn).parameters)
 
 
 def _is_installed(module: str) -> bool:

@@ -209,7 +209,11 @@ def test_what_is_missing_is_named(model_of, monkeypatch):
     monkeypatch.setattr(packed_attention, "_is_installed", lambda module: False)
     with pytest.raises(ConfigError, match="needs the package flash-attn, which is not installed"):
         build_encoder(flash, 1)
-    with pytest.raises(ConfigError, match=r"torch_varlen needs torch 2.10 or newer, and this is "):
+    monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", lambda query, key, is_causal: None)
+    with pytest.raises(ConfigError, match=r"torch_varlen needs a newer torch than "):
+        build_encoder(varlen(model_of), 1)
+    monkeypatch.setitem(sys.modules, "torch.nn.attention.varlen", None)
+    with pytest.raises(ConfigError, match=r"torch_varlen needs a newer torch than "):
         build_encoder(varlen(model_of), 1)
 
 
