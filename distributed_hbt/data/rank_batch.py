@@ -93,8 +93,8 @@ class RankBatches:
             query_counts=tuple(map(len, shares.rows)),
             passage_counts=tuple(map(len, shares.passages)),
             passages=self._passage_columns(rows, local, shares),
-            queries=self._query_columns(rows, shares) if self._symmetric else None,
-            own_BP=torch.from_numpy(_columns_or_none(shares, local.passage_BP)),
+            queries=self._query_columns(rows, local, shares) if self._symmetric else None,
+            own_BP=torch.from_numpy(shares.columns_of(local.passage_BP)),
             score_BP=torch.from_numpy(local.score_BP),
             real_tokens=real_tokens,
             padded_tokens=sum(padded_tokens(*cut, padding_free=free) for cut in cuts),
@@ -136,10 +136,9 @@ class RankBatches:
             counts_N[torch.from_numpy(shares.columns_of(np.unique(hard[hard >= 0])))] = True
         return Columns(torch.from_numpy(target_B), _pairs(pairs), counts_N)
 
-    def _query_columns(self, rows: Rows, shares: Shares) -> Columns:
+    def _query_columns(self, rows: Rows, local: Rows, shares: Shares) -> Columns:
         """A positive of this rank is no negative for a query of any rank that it is known to answer."""
         before = sum(map(len, shares.rows[: self._rank]))
-        local = rows.at(shares.rows[self._rank])
         places = _Places(local.passage_BP[:, 0])
         everyone = rows.at(np.concatenate(shares.rows))
         pairs = [
@@ -149,10 +148,6 @@ class RankBatches:
             if column != before + i
         ]
         return Columns(target_B=torch.arange(len(local)) + before, excluded_2E=_pairs(pairs))
-
-
-def _columns_or_none(shares: Shares, passage_BP: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.where(passage_BP >= 0, shares.columns_of(passage_BP), -1)
 
 
 class _Places:
