@@ -1,4 +1,4 @@
-"""hbt compare RUN RUN ... [--json]"""
+"""hbt compare RUN RUN ... | --experiment NAME [--out DIR]"""
 
 import argparse
 import json
@@ -6,19 +6,64 @@ from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("runs", metavar="RUN", nargs="+", type=Path, help="a run directory")
-    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.usage = f"{parser.prog} [SYSTEM=]RUN[,RUN...] ... | --experiment NAME [options]"
+    parser.add_argument(
+        "runs",
+        metavar="RUN",
+        nargs="*",
+        help="a run directory, a folder of results, or an MLflow run id; SYSTEM=RUN,RUN names the seeds of "
+        "one system; else runs whose configurations differ in the seed alone are one",
+    )
+    parser.add_argument("--experiment", metavar="NAME", help="all finished runs of an MLflow experiment")
+    parser.add_argument("--tracking-uri", metavar="URI", help="of MLflow; default: sqlite:///runs/mlflow.db")
+    parser.add_argument(
+        "--baseline", metavar="SYSTEM", help="compare all others with this one; default: all pairs"
+    )
+    parser.add_argument(
+        "--measure",
+        metavar="GROUP:MEASURE",
+        action="append",
+        help="of the tables, such as cross:nDCG@10 (groups: mono, cross, multi, mean); may be repeated",
+    )
+    parser.add_argument("--languages", action="store_true", help="tables by query language too")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write report, tables, JSON and plots there")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="everything as JSON")
+    form.add_argument("--markdown", action="store_true", help="tables in Markdown")
+    form.add_argument("--latex", action="store_true", help="tables in LaTeX")
 
 
 def run(options: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from distributed_hbt.comparison.results import read_run
-    from distributed_hbt.comparison.table import as_json, print_tables
+    from distributed_hbt.compared_runs import compared_systems
+    from distributed_hbt.comparison.compare import compare
+    from distributed_hbt.comparison.render import latex, markdown, print_tables
+    from distributed_hbt.comparison.tables import tables_of
 
-    results = [read_run(directory) for directory in options.runs]
+    with compared_systems(options.runs, options.experiment, options.tracking_uri) as systems:
+        comparison = compare(systems, baseline=options.baseline, **_measures(options.measure))
+    tables = list(tables_of(comparison, by_language=options.languages))
     if options.json:
-        print(json.dumps(as_json(results)))
+        print(json.dumps(comparison.as_json(), ensure_ascii=False, allow_nan=False))
+    elif options.markdown:
+        print(markdown(tables))
+    elif options.latex:
+        print(latex(tables))
     else:
-        print_tables(results, Console(width=None if Console().is_terminal else 120))
+        print_tables(tables, Console(width=None if Console().is_terminal else 160))
     return 0
+
+
+def _measures(given: list[str] | None) -> dict[str, list[tuple[str, str]]]:
+    from distributed_hbt.errors import ConfigError
+
+    if given is None:
+        return {}
+    pairs = []
+    for text in given:
+        group, colon, measure = text.partition(":")
+        if not colon or group not in ("mono", "cross", "multi", "mean") or not measure:
+            raise ConfigError("--measure", f"{text!r} is no GROUP:MEASURE", "write it as cross:nDCG@10")
+        pairs.append((group, measure))
+    return {"measures": pairs}

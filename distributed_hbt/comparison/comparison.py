@@ -53,8 +53,8 @@ class Difference:
     """`other` minus `one`, on the same queries.
 
     `p_randomisation`, `p_t`: paired tests over queries, of these trained models; `p_seeds`: the test that
-    respects seeds and queries, None with a single seed of either. `p` is the one that decides: `p_seeds` where
-    it is there, else `p_randomisation`; `p_holm` is `p` after Holm's correction over the table.
+    respects seeds and queries, None where both have a single seed. `p` is the one that decides: `p_seeds`
+    where it is there, else `p_randomisation`; `p_holm` is `p` after Holm's correction over the table.
     `effect_size`: mean of the differences of queries over their standard deviation. `wins`: queries on which
     `other` is better (with the sign of the measure: lower rank distance is better).
     """
@@ -81,7 +81,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of a table: `group` is mono, cross, multi, mean (over languages) or pool; in tables by language
+    """One line of a table: `group` is mono, cross, multi, or mean (over languages); in tables by language
     `language` is set: the query language. `figures` by system name; a system that lacks the measure has
     none. Differences of all pairs, or of all to the baseline."""
 

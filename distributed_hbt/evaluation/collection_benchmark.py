@@ -2,19 +2,28 @@
 
 import hashlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from distributed_hbt.evaluation.aggregates import TaskResult
 from distributed_hbt.evaluation.benchmarks.collection import Collection, Entry
+from distributed_hbt.evaluation.jobs.correlate_rankings import (
+    CorrelateRankings,
+    parallel_queries,
+    question_of,
+    read_correlations,
+)
 from distributed_hbt.evaluation.jobs.embed_texts import EmbedTexts
 from distributed_hbt.evaluation.jobs.job import Executor
 from distributed_hbt.evaluation.jobs.rank_language import RUNS, RankLanguage, read_values
 from distributed_hbt.evaluation.jobs.worker import EncoderChoice
+from distributed_hbt.evaluation.language_bias import RANK_CORRELATION
 from distributed_hbt.evaluation.tasks import tasks_of
 
 TEXTS_A_JOB = 2048
+QUESTIONS_A_JOB = 200
 
 
 def measure_collection(
@@ -50,13 +59,44 @@ def measure_collection(
         )
         for language in collection.languages
     ]
-    executor.run(rankings, f"{label}: ranking")
+    correlations = _correlations(collection, queries, candidates, work)
+    executor.run([*rankings, *correlations], f"{label}: ranking")
+    correlation = read_correlations([job.output for job in correlations])
     results: list[TaskResult] = []
     for ranking in rankings:
         shutil.copytree(ranking.output / RUNS, folder / RUNS, dirs_exist_ok=True)
-        results += read_values(ranking.output, ranking.language, collection)
+        found = read_values(ranking.output, ranking.language, collection)
+        results += [_with_correlation(result, correlation) for result in found]
     order = [task.name for task in tasks_of(collection.languages)]
     return sorted(results, key=lambda result: order.index(result.task))
+
+
+def _correlations(
+    collection: Collection,
+    queries: Mapping[str, Sequence[EmbedTexts]],
+    candidates: Sequence[EmbedTexts],
+    work: Path,
+) -> list[CorrelateRankings]:
+    questions = [question_of(query_ids[0]) for query_ids in parallel_queries(collection)]
+    return [
+        CorrelateRankings(
+            work / f"correlated-{first}.json",
+            collection,
+            tuple(questions[first : first + QUESTIONS_A_JOB]),
+            tuple(tuple(job.output for job in queries[language]) for language in collection.languages),
+            tuple(job.output for job in candidates),
+        )
+        for first in range(0, len(questions), QUESTIONS_A_JOB)
+    ]
+
+
+def _with_correlation(result: TaskResult, correlation: Mapping[str, float]) -> TaskResult:
+    """The multilingual task with what its rankings have in common with those of parallel queries."""
+    query_ids = next(iter(result.values.values()))
+    if result.kind != "multi" or not all(query_id in correlation for query_id in query_ids):
+        return result
+    values = {query_id: correlation[query_id] for query_id in query_ids}
+    return replace(result, values={**result.values, RANK_CORRELATION: values})
 
 
 def _embed(

@@ -22,11 +22,13 @@ from distributed_hbt.evaluation.trec_run import RunWriter, run_path
 
 @dataclass(frozen=True, slots=True)
 class TaskRanks:
-    """The true ranks of a task's relevant candidates, and the qrels they belong to."""
+    """The true ranks of a task's relevant candidates, and the qrels they belong to. `top10`: passage language
+    -> its share of the ten best documents, over all queries."""
 
     task: Task
     qrels: dict[str, dict[str, int]]
     ranks: dict[str, dict[str, int]]
+    top10: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class _OpenTask:
     columns: Integers
     doc_ids: tuple[str, ...]
     position: dict[str, int]
+    language_M: Integers
     run: RunWriter
 
 
@@ -61,10 +64,11 @@ def _open(collection: Collection, task: Task, pool: Pool, folder: Path, stack: E
     columns = pool.columns_of(task.passage_languages)
     doc_ids = tuple(pool.doc_ids[column] for column in columns)
     return _OpenTask(
-        TaskRanks(task, relevant_in(collection, task), {}),
+        TaskRanks(task, relevant_in(collection, task), {}, dict.fromkeys(task.passage_languages, 0.0)),
         columns,
         doc_ids,
         {doc_id: i for i, doc_id in enumerate(doc_ids)},
+        np.array([task.passage_languages.index(pool.languages[column]) for column in columns], np.int64),
         stack.enter_context(RunWriter(run_path(folder, task.name))),
     )
 
@@ -75,6 +79,7 @@ def _rank_block(task: _OpenTask, query_ids: list[str], scores_BN: Floats, depth:
     scores_BM = scores_BN[np.array(kept, np.int64)[:, None], task.columns]
     order_BM = rank(scores_BM)
     ranks_BM = ranks_of_columns(order_BM)
+    _count_top10(task, order_BM)
     for i, row in enumerate(kept):
         query_id = query_ids[row]
         relevant = [task.position[doc_id] for doc_id in task.result.qrels[query_id]]
@@ -88,3 +93,12 @@ def _rank_block(task: _OpenTask, query_ids: list[str], scores_BN: Floats, depth:
             [*range(1, min(depth, len(task.doc_ids)) + 1), *below],
             strictly_decreasing(scores_BM[i, columns]).tolist(),
         )
+
+
+def _count_top10(task: _OpenTask, order_BM: Integers) -> None:
+    """Add this block's part to the languages' shares of the ten best documents."""
+    best = task.language_M[order_BM[:, :10]]
+    counts = np.bincount(best.ravel(), minlength=len(task.result.top10))
+    whole = len(task.result.qrels) * min(10, order_BM.shape[1])
+    for language, count in zip(task.result.top10, counts.tolist(), strict=True):
+        task.result.top10[language] += count / whole

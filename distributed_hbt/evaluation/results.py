@@ -25,6 +25,9 @@ def write_results(folder: Path, results: Sequence[TaskResult], about: Mapping[st
         },
         "aggregates": aggregates(results),
     }
+    top10 = {_query_language(result.task): result.top10 for result in results if result.top10}
+    if top10:
+        summary["top10_languages"] = top10
     text = json.dumps(summary, ensure_ascii=False, indent=2, allow_nan=False)
     (folder / SUMMARY).write_text(text + "\n", encoding="utf-8")
 
@@ -39,6 +42,10 @@ def read_summary(folder: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise DataError(str(path), "holds no summary", "remove the folder and evaluate again")
     return content
+
+
+def _query_language(task: str) -> str:
+    return task.partition("/")[2]
 
 
 def _write_per_query(path: Path, results: Sequence[TaskResult]) -> None:

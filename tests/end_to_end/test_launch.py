@@ -159,7 +159,9 @@ def test_shipped_run_trains_on_real_data_and_is_evaluated(
     state = json.loads((directory / "checkpoints/step-00000002/state.json").read_text())
     assert (state["world_size"], state["zero_stage"]) == (2, stage)
     summary = json.loads((directory / "evaluation/step-00000002/xquad_r/summary.json").read_text())
-    assert summary["aggregates"].keys() == {"mono", "cross", "multi", "pool", "rank_distance"}
+    assert summary["aggregates"].keys() == {
+        *("mono", "cross", "multi", "pool", "rank_distance", "max_rank", "rank_correlation", "peer")
+    }
     assert summary["tasks"]["multi/en"]["num_queries"] == 220
     assert_tracked(directory, summary)
 

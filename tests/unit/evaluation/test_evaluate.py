@@ -64,7 +64,9 @@ def test_the_summary_says_what_was_measured(result: Path, checkpoint: Path) -> N
     assert len(summary["tasks"]) == 3 + 6 + 3
     assert list(summary["tasks"])[:4] == ["mono/en", "mono/th", "mono/zh", "cross/en-th"]
     assert set(summary["tasks"]["mono/en"]["measures"]) == {"AP", "R@1", "R@10", "nDCG@10", "RR@10"}
-    assert list(summary["aggregates"]) == ["mono", "cross", "multi", "pool", "rank_distance"]
+    assert list(summary["aggregates"]) == [
+        *("mono", "cross", "multi", "pool", "rank_distance", "max_rank", "rank_correlation", "peer")
+    ]
     assert 0 < summary["aggregates"]["multi"]["AP"] < 1
 
 
@@ -91,7 +93,8 @@ def test_measures_of_the_run_files_equal_the_summary(
         score = score_run(
             qrels, result / "runs" / f"{name}.trec.gz", ["AP", "R@1", "R@10", "nDCG@10", "RR@10"]
         )
-        expected = {measure: value for measure, value in task["measures"].items() if measure != "RD"}
+        of_language_bias = ("RD", "Max@R", "MRC", "PEER")
+        expected = {name: value for name, value in task["measures"].items() if name not in of_language_bias}
         assert score.measures == pytest.approx(expected, abs=1e-12)
         assert score.num_queries == task["num_queries"]
 
@@ -103,12 +106,23 @@ def test_values_per_query_have_the_means_of_the_summary(result: Path) -> None:
     assert list(table.columns) == ["task", "query_id", "measure", "value"]
     means = table.groupby(["task", "measure"])["value"].mean()
     for name, task in summary["tasks"].items():
-        for measure, value in task["measures"].items():
-            assert means[name, measure] == pytest.approx(value)
+        for measure in task["measures"].keys() - {"PEER"}:  # which is no mean of queries
+            assert means[name, measure] == pytest.approx(task["measures"][measure])
     distances = table[table.measure == "RD"]
     assert set(distances.task) == {"multi/en", "multi/th", "multi/zh"}
     per_language = distances.groupby("task")["value"].mean()
     assert summary["aggregates"]["rank_distance"] == pytest.approx(per_language.mean())
+    of_tasks = [summary["tasks"][f"multi/{language}"]["measures"]["PEER"] for language in LANGUAGES]
+    assert summary["aggregates"]["peer"] == pytest.approx(sum(of_tasks) / 3)
+
+
+def test_the_languages_of_the_ten_best_stand_by_query_language(result: Path) -> None:
+    """Catches shares of a query language that are those of another, or do not sum to 1."""
+    shares = json.loads((result / "summary.json").read_text())["top10_languages"]
+    assert {query: set(of_query) for query, of_query in shares.items()} == {
+        language: set(LANGUAGES) for language in LANGUAGES
+    }
+    assert [sum(of_query.values()) for of_query in shares.values()] == pytest.approx([1.0, 1.0, 1.0])
 
 
 def test_the_same_checkpoint_gives_the_same_bytes(
