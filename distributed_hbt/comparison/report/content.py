@@ -1,13 +1,16 @@
 """What a report is made of: sections of paragraphs, tables and plots. Nothing in here draws."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
+
+Verdict = Literal["better", "worse", "not significant"]
+"""What a test says. Shown as a sign and in words: colour alone says nothing here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,7 @@ class Cell:
     value: float | None = None
     notes: tuple[str, ...] = ()
     is_best: bool = False
+    verdict: Verdict | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,13 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     headers: int = 1
     explanation: str = ""
+
+    def is_numeric(self, column: int) -> bool:
+        """Whether a column holds plain numbers and nothing else."""
+        cells = [row[column] for row in self.rows if row[column].text]
+        return any(cell.value is not None for cell in cells) and not any(
+            cell.notes or cell.verdict for cell in cells
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +77,19 @@ class Plot:
 
 
 @dataclass(frozen=True, slots=True)
+class Finding:
+    """A sentence: what it is about, and what it says of that."""
+
+    about: str
+    says: str
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
     """A part of the page. Its parts appear in this order."""
 
     heading: str
     paragraphs: tuple[str, ...] = ()
-    items: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
     tables: tuple[Table, ...] = ()
-    plots: tuple[Plot, ...] = field(default=())
+    plots: tuple[Plot, ...] = ()

@@ -47,7 +47,9 @@ def write_png(plot: Plot, path: Path) -> None:
     widths = [max(line[i].width for line in lines if i < len(line)) for i in range(columns)]
     head, foot = 0.4, 0.3 * -(-len(plot.legend) // columns)
     with drawing():
-        figure = Figure(figsize=(sum(widths), sum(heights) + head + foot), facecolor=SURFACE)
+        figure = Figure(
+            figsize=(sum(widths), sum(heights) + head + foot), facecolor=SURFACE, layout="constrained"
+        )
         parts = figure.subfigures(
             len(lines) + 2, 1, height_ratios=[head, *heights, max(foot, 0.05)], squeeze=False
         )[:, 0]
@@ -111,7 +113,7 @@ def _rewritten(name: str, value: str, prefix: str) -> str:
     """Ids of this panel alone, colours and fonts of the page, two decimals."""
     if name == "id":
         return f"{prefix}-{value}"
-    if name == "href":
+    if name == "href" and value.startswith("#"):
         return f"#{prefix}-{value.removeprefix('#')}"
     if name == "style":
         for colour, variable in VARIABLES.items():

@@ -22,6 +22,7 @@ from distributed_hbt.comparison.report.plots import (
     trade_off,
     training_loss,
 )
+from distributed_hbt.comparison.report.rows import benchmark_name
 from distributed_hbt.comparison.report.style import Styles, styles_of
 from distributed_hbt.comparison.report.verdicts import in_words
 
@@ -59,21 +60,22 @@ def png_name(plot: Plot) -> str:
 
 def _benchmark(benchmark: BenchmarkComparison, comparison: Comparison, styles: Styles) -> Section:
     name, baseline = benchmark.benchmark, comparison.baseline
+    title = benchmark_name(name)
     present = [s for s in styles if any(s in row.figures for row in benchmark.summary)]
     explanation = f"Mean, 95% interval. {_BOLD}"
     if baseline and len(present) > 1:
         explanation += f" Below it: compared with {baseline}, after Holm's correction."
-    summary = tables.figures(benchmark.summary, present, baseline, f"{name}: figures", explanation)
+    summary = tables.figures(benchmark.summary, present, baseline, f"{title}: figures", explanation)
     tested = tables.differences(
         benchmark.summary,
-        f"{name}: differences",
+        f"{title}: differences",
         "On the same queries. p (Holm) is corrected over this table; a difference is significant up to 0.05. "
         "Effect size: mean difference of a query over its standard deviation. Wins: queries on which the "
         "first named is better.",
     )
     return Section(
-        name,
-        items=in_words(benchmark.summary),
+        title,
+        findings=in_words(benchmark.summary),
         tables=(summary, *([tested] if tested else [])),
         plots=tuple(_there(
             trade_off.plot(benchmark, styles),
@@ -81,12 +83,12 @@ def _benchmark(benchmark: BenchmarkComparison, comparison: Comparison, styles: S
             cells.differences(name, benchmark.cells, baseline),
             by_language.plot(
                 benchmark.by_language, styles, baseline,
-                name=f"{name} by language", title=f"{name}: by query language",
+                name=f"{name} by language", title=f"{title}: by query language",
             ),
             language_bias.plot(benchmark, styles, baseline),
             by_language.plot(
                 benchmark.language_bias, styles, baseline,
-                name=f"{name} bias by language", title=f"{name}: language bias by query language",
+                name=f"{name} bias by language", title=f"{title}: language bias by query language",
             ),
             top10.plot(benchmark),
         )),

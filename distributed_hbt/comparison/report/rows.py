@@ -4,18 +4,25 @@ from collections.abc import Iterable, Sequence
 
 from distributed_hbt.comparison.comparison import Difference, Row
 
-_NAMES = {"rank_distance": "rank distance", "RD": "rank distance"}
+_MEASURES = {"rank_distance": "rank distance", "RD": "rank distance"}
+_BENCHMARKS = {"xquad_r": "XQuAD-R", "mlqa_r": "MLQA-R", "miracl": "MIRACL", "mr_tydi": "Mr. TyDi"}
+_OF_BIAS = ("rank distance", "PEER", "Max@R", "MRC")  # of the multilingual task, whatever the group
 Key = tuple[str, str]
 """Group and measure."""
 
 
 def measure_name(measure: str) -> str:
-    return _NAMES.get(measure, measure.replace("_", " "))
+    return _MEASURES.get(measure, measure.replace("_", " "))
+
+
+def benchmark_name(benchmark: str) -> str:
+    return _BENCHMARKS.get(benchmark, benchmark)
 
 
 def row_name(row: Row) -> str:
-    """As "cross AP", or "rank distance" where group and measure are the same."""
-    return " ".join(dict.fromkeys((*measure_name(row.group).split(), *measure_name(row.measure).split())))
+    """As "cross AP"; measures of language bias by their name alone."""
+    measure = measure_name(row.measure)
+    return measure if measure in _OF_BIAS else f"{row.group} {measure}"
 
 
 def find(rows: Iterable[Row], group: str, measure: str) -> Row | None:

@@ -29,13 +29,14 @@ VARIABLES = {
     **{colour: f"--series-{number}" for number, colour in enumerate(SERIES, start=1)},
 }
 
-SEQUENTIAL = "cividis"
+_STEPS = 65  # odd: the middle of the diverging map is no difference
+SEQUENTIAL: Colormap = matplotlib.colormaps["cividis"].resampled(_STEPS)
 DIVERGING: Colormap = LinearSegmentedColormap.from_list(
-    "orange-blue", ["#a34700", "#e08a3c", "#f3f3f1", "#5aa3d8", "#08508f"]
+    "orange-blue", ["#a34700", "#e08a3c", "#f3f3f1", "#5aa3d8", "#08508f"], N=_STEPS
 )
 
 _MARKERS = "osD^vPX"
-_HATCHES = ("", "////", "||||", "\\\\\\\\", "xxxx", "----", "++++")
+_HATCHES = ("", "///", "||", "\\\\\\", "xx", "--", "++")
 _LINES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 2)))
 _FONTS = ("DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans Devanagari", "Noto Sans Thai")
 

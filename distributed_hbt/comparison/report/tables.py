@@ -4,14 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from distributed_hbt.comparison.comparison import Comparison, Difference, Row, System
 from distributed_hbt.comparison.report import numbers
-from distributed_hbt.comparison.report.content import Cell, Table
+from distributed_hbt.comparison.report.content import Cell, Table, Verdict
 from distributed_hbt.comparison.report.rows import best, difference, is_better, row_name
-
-_BETTER, _WORSE, _UNDECIDED = (
-    "\N{BLACK UP-POINTING TRIANGLE}",
-    "\N{BLACK DOWN-POINTING TRIANGLE}",
-    "\N{ALMOST EQUAL TO}",
-)
 
 
 def figures(
@@ -101,17 +95,18 @@ def _figure(row: Row, name: str, baseline: str | None) -> Cell:
     figure, places = row.figures[name], decimals(row)
     notes = [numbers.interval(figure.low, figure.high, places)]
     found = difference(row, baseline, name) if baseline and baseline != name else None
-    if found:
-        notes.append(verdict(row, found))
     text = numbers.number(figure.mean, places)
-    return Cell(text, figure.mean, tuple(note for note in notes if note), is_best=name in best(row))
+    return Cell(
+        *(text, figure.mean, tuple(note for note in notes if note)),
+        is_best=name in best(row),
+        verdict=verdict(row, found) if found else None,
+    )
 
 
-def verdict(row: Row, found: Difference) -> str:
-    """In words and with a sign: colour alone says nothing here."""
+def verdict(row: Row, found: Difference) -> Verdict:
     if not found.is_significant:
-        return f"{_UNDECIDED} not significant"
-    return f"{_BETTER} better" if is_better(row, found) else f"{_WORSE} worse"
+        return "not significant"
+    return "better" if is_better(row, found) else "worse"
 
 
 def _difference(row: Row, found: Difference, has_language: bool) -> tuple[Cell, ...]:
@@ -126,7 +121,7 @@ def _difference(row: Row, found: Difference, has_language: bool) -> tuple[Cell, 
         Cell(numbers.p_value(found.p), found.p),
         Cell(numbers.signed(found.effect_size, 2), found.effect_size),
         *(Cell(numbers.count(count), count) for count in (found.wins, found.losses, found.ties)),
-        Cell(verdict(row, found)),
+        Cell("", verdict=verdict(row, found)),
     )
 
 

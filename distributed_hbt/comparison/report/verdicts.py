@@ -3,16 +3,17 @@
 from collections.abc import Sequence
 
 from distributed_hbt.comparison.comparison import Row
+from distributed_hbt.comparison.report.content import Finding
 from distributed_hbt.comparison.report.rows import is_better, row_name
 
 
-def in_words(rows: Sequence[Row]) -> tuple[str, ...]:
+def in_words(rows: Sequence[Row]) -> tuple[Finding, ...]:
     """A sentence a pair of systems: on which measures `other` is better, worse, or not known to differ."""
     pairs = dict.fromkeys((found.one, found.other) for row in rows for found in row.differences)
     return tuple(_sentence(rows, one, other) for one, other in pairs)
 
 
-def _sentence(rows: Sequence[Row], one: str, other: str) -> str:
+def _sentence(rows: Sequence[Row], one: str, other: str) -> Finding:
     better: list[str] = []
     worse: list[str] = []
     neither: list[str] = []
@@ -26,7 +27,7 @@ def _sentence(rows: Sequence[Row], one: str, other: str) -> str:
         f"significantly worse on {_listed(worse)}" if worse else "",
         f"no significant difference on {_listed(neither)}" if neither else "",
     ]
-    return f"{other} compared with {one}: {'; '.join(part for part in parts if part)}."
+    return Finding(f"{other} compared with {one}", f"{'; '.join(part for part in parts if part)}.")
 
 
 def _listed(names: Sequence[str]) -> str:

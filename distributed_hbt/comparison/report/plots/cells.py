@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from functools import partial
 
-import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 
 from distributed_hbt.comparison.report import numbers
 from distributed_hbt.comparison.report.content import Panel, Plot
 from distributed_hbt.comparison.report.plots import heat_map
 from distributed_hbt.comparison.report.plots.heat_map import Cells
+from distributed_hbt.comparison.report.rows import benchmark_name
 from distributed_hbt.comparison.report.style import DIVERGING, SEQUENTIAL
 
 _CORNER = "query language"
@@ -23,14 +24,14 @@ def maps(benchmark: str, cells: Mapping[str, Cells]) -> Plot | None:
         return None
     rows, columns = heat_map.rows_of(list(cells.values())), heat_map.columns_of(list(cells.values()))
     values = [value for system in cells.values() for row in system.values() for value in row.values()]
-    scale, colours = Normalize(0, max(values) or 1), matplotlib.colormaps[SEQUENTIAL]
+    scale, colours = Normalize(0, max(values) or 1), SEQUENTIAL
     draw = partial(
         heat_map.draw, rows=rows, columns=columns, scale=scale, colours=colours,
         written=_two_digits, labels=_LABELS,
     )  # fmt: skip
     return Plot(
         f"{benchmark} cells",
-        f"{benchmark}: AP by query and passage language",
+        f"{benchmark_name(benchmark)}: AP by query and passage language",
         "A row is the language of the queries, a column that of the passages; the number is the mean AP "
         "(.79 is 0.79). The diagonal is the monolingual task, the rest the cross-lingual one. All maps share "
         "one scale: the lighter, the better.",
@@ -60,7 +61,7 @@ def differences(benchmark: str, cells: Mapping[str, Cells], baseline: str | None
     )  # fmt: skip
     return Plot(
         f"{benchmark} cells difference",
-        f"{benchmark}: AP by language pair, compared with {reference}",
+        f"{benchmark_name(benchmark)}: AP by language pair, compared with {reference}",
         f"AP minus that of {reference}, for the same languages. Blue and a plus: better than {reference}; "
         "orange and a minus: worse; grey: no difference. The scale is symmetric and the same in all maps. "
         "Single cells are not tested: small differences may be chance.",
@@ -82,7 +83,7 @@ def differences(benchmark: str, cells: Mapping[str, Cells], baseline: str | None
     )
 
 
-def _draw(draw: "partial[None]", cells: Cells, axes: "matplotlib.axes.Axes") -> None:
+def _draw(draw: "partial[None]", cells: Cells, axes: Axes) -> None:
     draw(axes, cells)
 
 

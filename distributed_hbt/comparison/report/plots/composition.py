@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.patches import Patch
@@ -104,7 +103,7 @@ def _draw_kinds(counts: Counts, names: Sequence[str], axes: Axes) -> None:
 def _draw_languages(shares: heat_map.Cells, names: Sequence[str], systems: Sequence[str], axes: Axes) -> None:
     largest = max(share for row in shares.values() for share in row.values())
     heat_map.draw(
-        axes, shares, names, systems, scale=Normalize(0, largest), colours=matplotlib.colormaps[SEQUENTIAL],
+        axes, shares, names, systems, scale=Normalize(0, largest), colours=SEQUENTIAL,
         written=lambda share: f"{100 * share:.0f}", labels=("language", ""),
     )  # fmt: skip
     axes.set_xticks(range(len(systems)), [numbers.short(name, 12) for name in systems])

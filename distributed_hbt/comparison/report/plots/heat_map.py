@@ -52,6 +52,8 @@ def draw(
     axes.set_xlabel(labels[1])
     axes.spines[:].set_visible(False)
     bar = axes.figure.colorbar(mesh, ax=axes, orientation="horizontal", aspect=38, pad=0.03, shrink=0.9)
+    assert bar.solids is not None
+    bar.solids.set(rasterized=False, edgecolor="face")
     bar.outline.set_edgecolor(LINE)
 
 

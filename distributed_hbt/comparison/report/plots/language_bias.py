@@ -9,7 +9,7 @@ from distributed_hbt.comparison.comparison import BenchmarkComparison, Row
 from distributed_hbt.comparison.report import numbers, tables
 from distributed_hbt.comparison.report.content import Panel, Plot
 from distributed_hbt.comparison.report.plots import bars
-from distributed_hbt.comparison.report.rows import marked, row_name
+from distributed_hbt.comparison.report.rows import benchmark_name, marked, row_name
 from distributed_hbt.comparison.report.style import Styles
 
 _READ = {
@@ -26,7 +26,7 @@ def plot(benchmark: BenchmarkComparison, styles: Styles, baseline: str | None) -
     rows = [row for row in benchmark.language_bias if row.language is None and row.figures]
     if not rows:
         return None
-    title = f"{benchmark.benchmark}: language bias"
+    title = f"{benchmark_name(benchmark.benchmark)}: language bias"
     read = [text for measure, text in _READ.items() if any(measure in row_name(row) for row in rows)]
     parts = [tables.figures(rows, list(styles), baseline, f"{title}, figures")]
     tested = tables.differences(rows, f"{title}, differences")

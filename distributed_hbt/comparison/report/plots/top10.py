@@ -2,7 +2,6 @@
 
 from functools import partial
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 
@@ -11,6 +10,7 @@ from distributed_hbt.comparison.report import numbers
 from distributed_hbt.comparison.report.content import Panel, Plot
 from distributed_hbt.comparison.report.plots import heat_map
 from distributed_hbt.comparison.report.plots.heat_map import Cells
+from distributed_hbt.comparison.report.rows import benchmark_name
 from distributed_hbt.comparison.report.style import SEQUENTIAL
 
 
@@ -21,18 +21,18 @@ def plot(benchmark: BenchmarkComparison) -> Plot | None:
         return None
     rows, columns = heat_map.rows_of(list(shares.values())), heat_map.columns_of(list(shares.values()))
     largest = max(share for cells in shares.values() for row in cells.values() for share in row.values())
-    title = f"{benchmark.benchmark}: languages of the best ten passages"
+    title = f"{benchmark_name(benchmark.benchmark)}: languages of the best ten passages"
     draw = partial(
         heat_map.draw, rows=rows, columns=columns, scale=Normalize(0, largest or 1),
-        colours=matplotlib.colormaps[SEQUENTIAL], written=_whole,
+        colours=SEQUENTIAL, written=_whole,
         labels=("query language", "passage language"),
     )  # fmt: skip
     return Plot(
         f"{benchmark.benchmark} top 10 languages",
         title,
         "Each row sums to 100: of the ten best passages for queries of that language, taken from the "
-        "passages of all languages, how many per cent are in each language. A bright diagonal is a preference for the "
-        "query's own language, a bright column one for a language whatever the query. Without bias a row "
+        "passages of all languages, how many per cent are in each language. A bright diagonal is a "
+        "preference for the query's own language, a bright column one for a language whatever the query. Without bias a row "
         "follows the shares of the pool.",
         tuple(
             Panel(name, _alternative(name, cells), partial(_draw, draw, cells), width=3.4, height=3.75)

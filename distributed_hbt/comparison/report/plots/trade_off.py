@@ -8,7 +8,7 @@ from distributed_hbt.comparison.comparison import BenchmarkComparison, Figure, R
 from distributed_hbt.comparison.report import numbers
 from distributed_hbt.comparison.report.content import Cell, Panel, Plot, Table
 from distributed_hbt.comparison.report.plots import bars
-from distributed_hbt.comparison.report.rows import find
+from distributed_hbt.comparison.report.rows import benchmark_name, find
 from distributed_hbt.comparison.report.style import MUTED, Styles, legend_of_points
 
 _MEASURE = "AP"
@@ -24,7 +24,7 @@ def plot(benchmark: BenchmarkComparison, styles: Styles) -> Plot | None:
     rows = dict.fromkeys(row.group for pair in pairs for row in pair)
     return Plot(
         f"{benchmark.benchmark} trade-off",
-        f"{benchmark.benchmark}: inside a language and across languages",
+        f"{benchmark_name(benchmark.benchmark)}: inside a language and across languages",
         "A point is a system: further right is better inside a language, further up across languages. "
         "Bars are 95% intervals in both directions; the small faint points are single seeds, where there are "
         "several. The axes do not start at zero.",

@@ -26,7 +26,7 @@ def plot(logs: Sequence[TrainingLog], styles: Styles) -> Plot | None:
     return Plot(
         "training loss",
         "Training loss",
-        "A line is a run, smoothed over a thirtieth of its steps; runs of one system share colour and dashes. "
+        "A line is a run, smoothed over a thirtieth of its steps; runs of a system share colour and dashes. "
         "The faint lines are the loss as it was. Systems that draw other batches have other negatives: "
         "their losses say how training went, and can not be set beside each other.",
         (
