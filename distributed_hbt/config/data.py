@@ -19,6 +19,9 @@ class SourceBase(Section):
 
     weight: float | None = Field(default=None, gt=0)
     """Share of the rows of a language that come from this source; all sources have one or none has."""
+    share: float = Field(default=1.0, gt=0, le=1)
+    """Share of the source's groups that is used, for studies of how much data is needed. A group is taken or
+    left with all its languages, and a smaller share is part of a larger one."""
     group_namespace: str | None = None
     """Sources with one namespace share group ids. Default: `hbt_jsonl` sources share theirs, as do
     `squad` sources; any other source keeps its ids to itself."""

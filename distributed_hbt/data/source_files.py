@@ -39,6 +39,8 @@ def source_identity(source: Source, cache: Path) -> dict[str, Any]:
     the folder that keeps their digests. Raises DataError where a file is missing.
     """
     settings = source.model_dump(mode="json", exclude=set(_PATH_FIELDS | _NO_MATTER))
+    if settings["share"] == 1:
+        del settings["share"]  # so that all of a source has the identity that it had before there were shares
     contents = {
         role: [_identity(path, cache) for path in files.expand(name)] for role, name in _paths(source)
     }

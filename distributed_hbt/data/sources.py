@@ -19,6 +19,7 @@ from distributed_hbt.data.formats import (
     tevatron,
     tevatron_v2,
 )
+from distributed_hbt.data.group_share import of_share
 from distributed_hbt.errors import DataError
 
 Row = Example | BadRow
@@ -59,12 +60,13 @@ def read_source(source: Source, position: int) -> Iterator[Row]:
             yield row
     if empty:
         where = f"data.sources.{position}"
-        raise DataError(where, f"the {source.format} source has no rows", "check its paths and ranges")
+        remedy = "check its paths and ranges" if source.share == 1 else "check its paths, ranges and share"
+        raise DataError(where, f"the {source.format} source has no rows", remedy)
 
 
 def read_rows(source: Source) -> Iterator[Row]:
-    """The rows of a source with the group ids that the files have."""
-    return _READERS[source.format](source)
+    """The rows of a source, as many as its `share` asks for, with the group ids that the files have."""
+    return of_share(_READERS[source.format](source), source.share)
 
 
 def read_examples(config: DataConfig) -> Iterator[tuple[int, Row]]:
