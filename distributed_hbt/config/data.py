@@ -130,6 +130,30 @@ class SquadSource(SourceBase):
         return self
 
 
+class AfriqaSource(SourceBase):
+    """AfriQA's gold passages: a question in an African language, its passage in English or French.
+
+    `path` holds `{language}` for several languages, for example
+    `afriqa-gold/gold_span_passages.afriqa.{language}.*.train.json*`.
+    """
+
+    format: Literal["afriqa"]
+    path: DataPath
+    languages: tuple[str, ...] = Field(min_length=1)
+    """Of the questions, as the names of the files have them (bem, fon, hau ...)."""
+    passage_language: str | None = None
+    """null: French for questions in Fon and Wolof, English for all others, as published."""
+    translated_questions: bool = False
+    """Ask each question in the passage's language too, as a row of the same group."""
+
+    @model_validator(mode="after")
+    def _path_names_the_language(self) -> Self:
+        if len(self.languages) > 1 and "{language}" not in self.path:
+            raise ValueError("path has no {language} though several languages are named; write it into path")
+        _one_name_each(self.languages)
+        return self
+
+
 class MmarcoSource(SourceBase):
     """mMARCO: triples of ids (query, positive, negative) with collections and queries per language."""
 
@@ -174,6 +198,7 @@ Source = Annotated[
     | BeirSource
     | ColumnsSource
     | SquadSource
+    | AfriqaSource
     | MmarcoSource
     | ParallelSource,
     Field(discriminator="format"),

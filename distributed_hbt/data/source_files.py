@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, assert_never
 
 from distributed_hbt.config.data import (
+    AfriqaSource,
     BeirSource,
     ColumnsSource,
     FlagEmbeddingSource,
@@ -108,7 +109,7 @@ def _paths(source: Source) -> Iterator[tuple[str, str]]:
             yield "qrels", source.qrels or files.member(source.path, f"qrels/{source.split}.tsv")
             for name in ("queries.jsonl", "corpus.jsonl"):
                 yield name, files.member(source.path, name)
-        case SquadSource():
+        case SquadSource() | AfriqaSource():
             for language in source.languages:
                 yield f"path {language}", source.path.replace("{language}", language)
         case MmarcoSource():

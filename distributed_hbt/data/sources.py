@@ -8,6 +8,7 @@ from typing import Any
 from distributed_hbt.config.data import DataConfig, Source
 from distributed_hbt.data.example import BadRow, Example
 from distributed_hbt.data.formats import (
+    afriqa,
     beir,
     columns,
     flagembedding,
@@ -34,6 +35,7 @@ _READERS: Mapping[str, Callable[[Any], Iterator[Row]]] = MappingProxyType(
         "beir": beir.read,
         "columns": columns.read,
         "squad": squad.read,
+        "afriqa": afriqa.read,
         "mmarco": mmarco.read,
         "parallel": parallel.read,
     }
