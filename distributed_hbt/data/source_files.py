@@ -39,13 +39,18 @@ def source_identity(source: Source, cache: Path) -> dict[str, Any]:
     Paths are left out, so the same data elsewhere has the same identity. Files are streamed; `cache` is
     the folder that keeps their digests. Raises DataError where a file is missing.
     """
-    settings = source.model_dump(mode="json", exclude=set(_PATH_FIELDS | _NO_MATTER))
-    if settings["share"] == 1:
-        del settings["share"]  # so that all of a source has the identity that it had before there were shares
     contents = {
         role: [_identity(path, cache) for path in files.expand(name)] for role, name in _paths(source)
     }
-    return {"settings": settings, "files": list(contents.items())}
+    return {"settings": source_settings(source), "files": list(contents.items())}
+
+
+def source_settings(source: Source) -> dict[str, Any]:
+    """The settings that decide what the rows of a source are, without the places of its files."""
+    settings = source.model_dump(mode="json", exclude=set(_PATH_FIELDS | _NO_MATTER))
+    if settings["share"] == 1:
+        del settings["share"]  # so that all of a source has the identity that it had before there were shares
+    return settings
 
 
 def _identity(path: Path, cache: Path) -> list[str]:
