@@ -205,6 +205,27 @@ Source = Annotated[
 ]
 
 
+class CodeSwitchingConfig(Section):
+    """Words of queries replaced by their translations (arXiv 2305.05295)."""
+
+    lexicons: dict[str, DataPath] = Field(min_length=1)
+    """Language to its bilingual lexicon: lines of a word and a translation, apart by a tab or a blank, as
+    MUSE publishes them. A word with several lines has several translations."""
+    source_language: str = "en"
+    """Of the lexicons' words; queries in other languages stay as they are."""
+    probability: float = Field(default=0.5, gt=0, le=1)
+    """That a word which a lexicon has is replaced."""
+    draw: Literal["word", "query"] = "word"
+    """Draw a language for each word, among those whose lexicon has it, or one for a whole query."""
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    """Decides, with the text of a query, which words are replaced by what, in every epoch alike."""
+
+    @model_validator(mode="after")
+    def _languages_differ(self) -> Self:
+        _one_name_each((self.source_language, *self.lexicons))
+        return self
+
+
 class DataConfig(Section):
     """Training data."""
 
@@ -214,6 +235,8 @@ class DataConfig(Section):
     """One entry a source; see below for each format."""
     max_bad_share: float = Field(default=0.0, ge=0, le=1)
     """Share of rows that may be unusable before the data is refused."""
+    code_switching: CodeSwitchingConfig | None = None
+    """Replace words of queries by translations; null: leave queries as they are."""
     num_hard_negatives: int = Field(default=0, ge=0)
     """Hard negatives a row brings, at most; drawn anew each epoch where it has more."""
     store_dir: str | None = None

@@ -11,6 +11,7 @@ from typing import Any, assert_never
 from distributed_hbt.config.data import (
     AfriqaSource,
     BeirSource,
+    CodeSwitchingConfig,
     ColumnsSource,
     FlagEmbeddingSource,
     HbtJsonlSource,
@@ -51,6 +52,16 @@ def source_settings(source: Source) -> dict[str, Any]:
     if settings["share"] == 1:
         del settings["share"]  # so that all of a source has the identity that it had before there were shares
     return settings
+
+
+def lexicon_identity(switching: CodeSwitchingConfig, cache: Path) -> dict[str, Any]:
+    """What decides how queries are switched, as `source_identity` says it of rows."""
+    contents = {
+        language: [_identity(found, cache) for found in files.expand(path)]
+        for language, path in switching.lexicons.items()
+    }
+    settings = switching.model_dump(mode="json", exclude={"lexicons"})
+    return {"settings": settings, "files": list(contents.items())}
 
 
 def _identity(path: Path, cache: Path) -> list[str]:

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from distributed_hbt.config.data import DataConfig, Source
+from distributed_hbt.data.code_switching import CodeSwitching
 from distributed_hbt.data.example import BadRow, Example
 from distributed_hbt.data.formats import (
     afriqa,
@@ -72,7 +73,11 @@ def read_rows(source: Source) -> Iterator[Row]:
 
 
 def read_examples(config: DataConfig) -> Iterator[tuple[int, Row]]:
-    """(source position, row) of all sources, one source after the other."""
+    """(source position, row) of all sources, one source after the other; queries switched where asked for."""
+    switching = None if config.code_switching is None else CodeSwitching(config.code_switching)
     for position, source in enumerate(config.sources):
         for row in read_source(source, position):
-            yield position, row
+            if switching is None or isinstance(row, BadRow):
+                yield position, row
+            else:
+                yield position, switching.switched(row)
