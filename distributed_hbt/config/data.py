@@ -19,6 +19,9 @@ class SourceBase(Section):
 
     weight: float | None = Field(default=None, gt=0)
     """Share of the rows of a language that come from this source; all sources have one or none has."""
+    share: float = Field(default=1.0, gt=0, le=1)
+    """Share of the source's groups that is used, for studies of how much data is needed. A group is taken or
+    left with all its languages, and a smaller share is part of a larger one."""
     group_namespace: str | None = None
     """Sources with one namespace share group ids. Default: `hbt_jsonl` sources share theirs, as do
     `squad` sources; any other source keeps its ids to itself."""
@@ -127,6 +130,30 @@ class SquadSource(SourceBase):
         return self
 
 
+class AfriqaSource(SourceBase):
+    """AfriQA's gold passages: a question in an African language, its passage in English or French.
+
+    `path` holds `{language}` for several languages, for example
+    `afriqa-gold/gold_span_passages.afriqa.{language}.*.train.json*`.
+    """
+
+    format: Literal["afriqa"]
+    path: DataPath
+    languages: tuple[str, ...] = Field(min_length=1)
+    """Of the questions, as the names of the files have them (bem, fon, hau ...)."""
+    passage_language: str | None = None
+    """null: French for questions in Fon and Wolof, English for all others, as published."""
+    translated_questions: bool = False
+    """Ask each question in the passage's language too, as a row of the same group."""
+
+    @model_validator(mode="after")
+    def _path_names_the_language(self) -> Self:
+        if len(self.languages) > 1 and "{language}" not in self.path:
+            raise ValueError("path has no {language} though several languages are named; write it into path")
+        _one_name_each(self.languages)
+        return self
+
+
 class MmarcoSource(SourceBase):
     """mMARCO: triples of ids (query, positive, negative) with collections and queries per language."""
 
@@ -171,10 +198,32 @@ Source = Annotated[
     | BeirSource
     | ColumnsSource
     | SquadSource
+    | AfriqaSource
     | MmarcoSource
     | ParallelSource,
     Field(discriminator="format"),
 ]
+
+
+class CodeSwitchingConfig(Section):
+    """Words of queries replaced by their translations (arXiv 2305.05295)."""
+
+    lexicons: dict[str, DataPath] = Field(min_length=1)
+    """Language to its bilingual lexicon: lines of a word and a translation, apart by a tab or a blank, as
+    MUSE publishes them. A word with several lines has several translations."""
+    source_language: str = "en"
+    """Of the lexicons' words; queries in other languages stay as they are."""
+    probability: float = Field(default=0.5, gt=0, le=1)
+    """That a word which a lexicon has is replaced."""
+    draw: Literal["word", "query"] = "word"
+    """Draw a language for each word, among those whose lexicon has it, or one for a whole query."""
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    """Decides, with the text of a query, which words are replaced by what, in every epoch alike."""
+
+    @model_validator(mode="after")
+    def _languages_differ(self) -> Self:
+        _one_name_each((self.source_language, *self.lexicons))
+        return self
 
 
 class DataConfig(Section):
@@ -186,6 +235,8 @@ class DataConfig(Section):
     """One entry a source; see below for each format."""
     max_bad_share: float = Field(default=0.0, ge=0, le=1)
     """Share of rows that may be unusable before the data is refused."""
+    code_switching: CodeSwitchingConfig | None = None
+    """Replace words of queries by translations; null: leave queries as they are."""
     num_hard_negatives: int = Field(default=0, ge=0)
     """Hard negatives a row brings, at most; drawn anew each epoch where it has more."""
     store_dir: str | None = None

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from distributed_hbt.config.base import DataPath, Section
+from distributed_hbt.config.data import Source
 
 MIRACL_LANGUAGES = (
     *("ar", "bn", "de", "en", "es", "fa", "fi", "fr", "hi"),
@@ -141,11 +142,29 @@ class BeirBenchmark(JudgedBenchmarkBase):
     """Judgments that lie elsewhere than in `qrels/<split>.tsv` (the hub keeps them apart)."""
 
 
+class RowsBenchmark(Section):
+    """Training data as a benchmark: its queries against all of its passages, a task a query language."""
+
+    name: Literal["rows"]
+    label: str = Field(pattern=_FILE_NAME)
+    """Name of the benchmark in results."""
+    sources: tuple[Source, ...] = Field(min_length=1)
+    """As in `data.sources`."""
+    max_bad_share: float = Field(default=0.0, ge=0, le=1)
+    """Share of rows that may be unusable before the data is refused."""
+
+    @property
+    def incomplete(self) -> bool:
+        """Queries, judgments and passages are from the same rows: nothing can be missing."""
+        return False
+
+
 CorpusBenchmark = MiraclBenchmark | MrTydiBenchmark | BeirBenchmark
 """What `evaluation.benchmarks.judged` loads."""
 
 Benchmark = Annotated[
-    XquadRBenchmark | MlqaRBenchmark | LareqaBenchmark | CorpusBenchmark, Field(discriminator="name")
+    XquadRBenchmark | MlqaRBenchmark | LareqaBenchmark | CorpusBenchmark | RowsBenchmark,
+    Field(discriminator="name"),
 ]
 
 

@@ -24,10 +24,14 @@ prints what a file comes to. This page is made by `python -m distributed_hbt.con
 
 def page() -> str:
     """The whole page, Markdown."""
-    return "\n".join([INTRODUCTION, *_tables(RunConfig, "")])
+    return "\n".join([INTRODUCTION, *_tables(RunConfig, "", set())])
 
 
-def _tables(section: type[Section], prefix: str) -> Iterator[str]:
+def _tables(section: type[Section], prefix: str, shown: set[type[Section]]) -> Iterator[str]:
+    """A section that stands in several places (sources of data) has its table at the first."""
+    if section in shown:
+        return
+    shown.add(section)
     yield f"## {prefix.rstrip('.') or 'A run'}\n"
     yield f"{_one_line(section.__doc__)}\n"
     yield "| field | kind | default | |"
@@ -38,7 +42,7 @@ def _tables(section: type[Section], prefix: str) -> Iterator[str]:
     yield ""
     for name, field in section.model_fields.items():
         for inner in _sections(field.annotation):
-            yield from _tables(inner, f"{prefix}{_step(name, field, inner)}.")
+            yield from _tables(inner, f"{prefix}{_step(name, field, inner)}.", shown)
 
 
 def _step(name: str, field: FieldInfo, inner: type[Section]) -> str:

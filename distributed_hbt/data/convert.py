@@ -51,7 +51,7 @@ def group_prefix(source: Source) -> str:
         return f"{source.group_namespace}/"
     if source.format in _KEEP_THEIR_IDS:
         return ""
-    digest = blake2b(source.model_dump_json(exclude={"weight"}).encode(), digest_size=4).hexdigest()
+    digest = blake2b(source.model_dump_json(exclude={"weight", "share"}).encode(), digest_size=4).hexdigest()
     return f"{source.format}-{digest}/"
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any, assert_never
 
 from distributed_hbt.config.data import (
+    AfriqaSource,
     BeirSource,
+    CodeSwitchingConfig,
     ColumnsSource,
     FlagEmbeddingSource,
     HbtJsonlSource,
@@ -38,10 +40,27 @@ def source_identity(source: Source, cache: Path) -> dict[str, Any]:
     Paths are left out, so the same data elsewhere has the same identity. Files are streamed; `cache` is
     the folder that keeps their digests. Raises DataError where a file is missing.
     """
-    settings = source.model_dump(mode="json", exclude=set(_PATH_FIELDS | _NO_MATTER))
     contents = {
         role: [_identity(path, cache) for path in files.expand(name)] for role, name in _paths(source)
     }
+    return {"settings": source_settings(source), "files": list(contents.items())}
+
+
+def source_settings(source: Source) -> dict[str, Any]:
+    """The settings that decide what the rows of a source are, without the places of its files."""
+    settings = source.model_dump(mode="json", exclude=set(_PATH_FIELDS | _NO_MATTER))
+    if settings["share"] == 1:
+        del settings["share"]  # so that all of a source has the identity that it had before there were shares
+    return settings
+
+
+def lexicon_identity(switching: CodeSwitchingConfig, cache: Path) -> dict[str, Any]:
+    """What decides how queries are switched, as `source_identity` says it of rows."""
+    contents = {
+        language: [_identity(found, cache) for found in files.expand(path)]
+        for language, path in switching.lexicons.items()
+    }
+    settings = switching.model_dump(mode="json", exclude={"lexicons"})
     return {"settings": settings, "files": list(contents.items())}
 
 
@@ -106,7 +125,7 @@ def _paths(source: Source) -> Iterator[tuple[str, str]]:
             yield "qrels", source.qrels or files.member(source.path, f"qrels/{source.split}.tsv")
             for name in ("queries.jsonl", "corpus.jsonl"):
                 yield name, files.member(source.path, name)
-        case SquadSource():
+        case SquadSource() | AfriqaSource():
             for language in source.languages:
                 yield f"path {language}", source.path.replace("{language}", language)
         case MmarcoSource():

@@ -6,8 +6,10 @@ from types import MappingProxyType
 from typing import Any
 
 from distributed_hbt.config.data import DataConfig, Source
+from distributed_hbt.data.code_switching import CodeSwitching
 from distributed_hbt.data.example import BadRow, Example
 from distributed_hbt.data.formats import (
+    afriqa,
     beir,
     columns,
     flagembedding,
@@ -19,6 +21,7 @@ from distributed_hbt.data.formats import (
     tevatron,
     tevatron_v2,
 )
+from distributed_hbt.data.group_share import of_share
 from distributed_hbt.errors import DataError
 
 Row = Example | BadRow
@@ -33,6 +36,7 @@ _READERS: Mapping[str, Callable[[Any], Iterator[Row]]] = MappingProxyType(
         "beir": beir.read,
         "columns": columns.read,
         "squad": squad.read,
+        "afriqa": afriqa.read,
         "mmarco": mmarco.read,
         "parallel": parallel.read,
     }
@@ -59,16 +63,21 @@ def read_source(source: Source, position: int) -> Iterator[Row]:
             yield row
     if empty:
         where = f"data.sources.{position}"
-        raise DataError(where, f"the {source.format} source has no rows", "check its paths and ranges")
+        remedy = "check its paths and ranges" if source.share == 1 else "check its paths, ranges and share"
+        raise DataError(where, f"the {source.format} source has no rows", remedy)
 
 
 def read_rows(source: Source) -> Iterator[Row]:
-    """The rows of a source with the group ids that the files have."""
-    return _READERS[source.format](source)
+    """The rows of a source, as many as its `share` asks for, with the group ids that the files have."""
+    return of_share(_READERS[source.format](source), source.share)
 
 
 def read_examples(config: DataConfig) -> Iterator[tuple[int, Row]]:
-    """(source position, row) of all sources, one source after the other."""
+    """(source position, row) of all sources, one source after the other; queries switched where asked for."""
+    switching = None if config.code_switching is None else CodeSwitching(config.code_switching)
     for position, source in enumerate(config.sources):
         for row in read_source(source, position):
-            yield position, row
+            if switching is None or isinstance(row, BadRow):
+                yield position, row
+            else:
+                yield position, switching.switched(row)

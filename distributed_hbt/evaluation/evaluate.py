@@ -8,10 +8,19 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from distributed_hbt.config.evaluation import BeirBenchmark, Benchmark, EvaluationConfig, LareqaBenchmarkBase
+from distributed_hbt.config.evaluation import (
+    BeirBenchmark,
+    Benchmark,
+    CorpusBenchmark,
+    EvaluationConfig,
+    LareqaBenchmarkBase,
+    RowsBenchmark,
+)
+from distributed_hbt.data.source_files import source_settings
 from distributed_hbt.errors import ConfigError
-from distributed_hbt.evaluation.benchmarks.judged import load_judged
+from distributed_hbt.evaluation.benchmarks.judged import JudgedCorpus, load_judged
 from distributed_hbt.evaluation.benchmarks.lareqa import load_lareqa
+from distributed_hbt.evaluation.benchmarks.rows import load_rows
 from distributed_hbt.evaluation.collection_benchmark import measure_collection
 from distributed_hbt.evaluation.corpus_benchmark import measure_corpora
 from distributed_hbt.evaluation.corpus_search import Places
@@ -113,7 +122,7 @@ def _measure(
         counts = {"num_candidates": collection.num_candidates, "num_queries": collection.num_queries}
     else:
         results, counts = measure_corpora(
-            load_judged(benchmark),
+            _judged(benchmark, places.stores),
             encoder,
             config,
             label=benchmark.label,
@@ -126,15 +135,24 @@ def _measure(
     write_results(folder, results, {**about, **counts})
 
 
+def _judged(benchmark: CorpusBenchmark | RowsBenchmark, stores: Path) -> tuple[JudgedCorpus, ...]:
+    if isinstance(benchmark, RowsBenchmark):
+        return load_rows(benchmark, stores)
+    return load_judged(benchmark)
+
+
 def _about(config: EvaluationConfig, benchmark: Benchmark, checkpoint: Path) -> dict[str, Any]:
     """What the figures of a summary depend on."""
     step = re.fullmatch(r"step-(\d+)", checkpoint.name)
+    places = {"name", "label", "root", "path", "corpus", "qrels", "sources"}
+    sources = benchmark.sources if isinstance(benchmark, RowsBenchmark) else ()
     return {
         "benchmark": benchmark.label,
         "checkpoint": str(checkpoint),
         "step": int(step[1]) if step else None,
         "candidate": "passage",
-        **benchmark.model_dump(mode="json", exclude={"name", "label", "root", "path", "corpus", "qrels"}),
+        **benchmark.model_dump(mode="json", exclude=places),
+        **({"sources": [source_settings(source) for source in sources]} if sources else {}),
         "dimension": config.dimension,
         "depth": config.depth,
         "store": config.store and config.store.model_dump(mode="json", exclude={"folder"}),

@@ -15,6 +15,8 @@ ALLOWED = {
     "deepspeed": {"train"},
     "accelerate": {"train"},
     "mlflow": {"tracking"},
+    "matplotlib": {"comparison"},
+    "jinja2": {"comparison"},
 }
 
 # Data flows one way: a part may import those that stand before it in its list.

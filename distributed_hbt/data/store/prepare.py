@@ -3,14 +3,13 @@
 import hashlib
 import json
 import logging
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from distributed_hbt.config.data import DataConfig
 from distributed_hbt.config.run import RunConfig
 from distributed_hbt.data.build_once import build_once
-from distributed_hbt.data.source_files import source_identity
+from distributed_hbt.data.source_files import lexicon_identity, source_identity
 from distributed_hbt.data.store.building import build_store
 from distributed_hbt.data.store.reading import Store, open_store
 from distributed_hbt.errors import DataError
@@ -51,13 +50,16 @@ def data_identity(data: DataConfig, folder: Path) -> dict[str, Any]:
 
     Digests of the files are kept in `folder`. Raises DataError where a file is missing.
     """
-    identities = map(partial(source_identity, cache=folder / "digests"), data.sources)
-    return {"format": FORMAT, "sources": list(identities)}
+    cache = folder / "digests"
+    identity = {"format": FORMAT, "sources": [source_identity(source, cache) for source in data.sources]}
+    if data.code_switching is not None:
+        identity["code_switching"] = lexicon_identity(data.code_switching, cache)
+    return identity
 
 
 def check_unchanged(data: DataConfig, identity: dict[str, Any], folder: Path) -> None:
     """Raises DataError where the files are no longer those of `identity`."""
-    if data_identity(data, folder)["sources"] != identity["sources"]:
+    if any(identity[name] != value for name, value in data_identity(data, folder).items()):
         raise DataError("data.sources", "files changed while they were read", "start again")
 
 

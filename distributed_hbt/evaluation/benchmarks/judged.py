@@ -48,7 +48,7 @@ def load_judged(benchmark: CorpusBenchmark) -> tuple[JudgedCorpus, ...]:
     topic without judgments and a judged query that is not there. (Of a BEIR folder, whose queries are
     those of all splits, queries without judgments are left out.)
     """
-    return tuple(_read(found, benchmark.incomplete) for found in _files(benchmark))
+    return tuple(read_judged(found, incomplete=benchmark.incomplete) for found in _files(benchmark))
 
 
 def check_judgments(
@@ -85,7 +85,8 @@ def _files(benchmark: CorpusBenchmark) -> Iterator[JudgedFiles]:
             assert_never(benchmark)
 
 
-def _read(found: JudgedFiles, incomplete: bool) -> JudgedCorpus:
+def read_judged(found: JudgedFiles, *, incomplete: bool) -> JudgedCorpus:
+    """The queries and judgments of one task; raises DataError as `load_judged` does."""
     qrels, judged_at = _read_qrels(found)
     queries = _read_queries(found)
     unjudged = [where for query, where in queries.values() if query.id not in qrels]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from distributed_hbt.config.evaluation import BeirBenchmark, MiraclBenchmark, MrTydiBenchmark
+from distributed_hbt.config.evaluation import BeirBenchmark, MiraclBenchmark, MrTydiBenchmark, RowsBenchmark
 from distributed_hbt.config.load import load_run
 from distributed_hbt.config.paths import check_benchmarks
 from distributed_hbt.config.run import RunConfig
@@ -55,6 +55,8 @@ def test_splits_have_results_of_their_own(folder: Path) -> None:
         ("{name: miracl, corpus: docs.jsonl}", ": corpus has no {language} though several languages"),
         ("{name: miracl, blank_passages: drop}", ".blank_passages: 'drop' does not fit"),
         ("{name: miracl, label: x}", ".label: unknown key"),
+        ("{name: rows, sources: [{format: hbt_jsonl, path: x}]}", ".label: is missing; set it"),
+        ("{name: rows, label: r, sources: []}", ".sources: [] does not fit"),
         ("{name: beir, path: x}", ".label: is missing; set it"),
         ("{name: beir, label: a/b, path: x}", ".label: 'a/b' does not fit"),
         ("{name: beir, label: b}", ".path: is missing; set it"),
@@ -106,3 +108,17 @@ def test_the_hub_passes_the_path_check(folder: Path) -> None:
     check_benchmarks(
         run(folder, '[{name: miracl, root: hf://datasets/a/b, corpus: "hf://datasets/a/c/{language}"}]')
     )
+
+
+def test_paths_of_rows_start_where_training_data_do(folder: Path) -> None:
+    """A test set that is looked for in the working directory, or found missing after the training."""
+    (folder / "d").mkdir()
+    (folder / "d/dev.jsonl").touch()
+    text = "[{name: rows, label: dev, sources: [{format: hbt_jsonl, path: dev.jsonl}]}]"
+    overrides = [f"evaluation.benchmarks={text}", f"data.root={folder}/d"]
+    (benchmark,) = load_run(folder / "run.yaml", overrides).evaluation.benchmarks
+    assert isinstance(benchmark, RowsBenchmark)
+    assert benchmark.sources[0].path == f"{folder}/d/dev.jsonl"
+    (folder / "d/dev.jsonl").unlink()
+    with pytest.raises(ConfigError, match=r"evaluation\.benchmarks\.0\.sources\.0\.path: nothing is found"):
+        check_benchmarks(load_run(folder / "run.yaml", overrides))

@@ -31,6 +31,7 @@ FILES: dict[str, tuple[dict[str, Any], list[str]]] = {
         ["qrels/dev.tsv", "queries.jsonl", "corpus.jsonl.gz"],
     ),
     "squad": ({"path": "{language}.json", "languages": ["en", "de"]}, ["en.json", "de.json"]),
+    "afriqa": ({"path": "{language}.json", "languages": ["bem", "fon"]}, ["bem.json", "fon.json"]),
     "mmarco": (
         {
             "triples": "t.tsv",

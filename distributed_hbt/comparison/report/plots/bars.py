@@ -1,0 +1,80 @@
+"""Horizontal bars with intervals: labels at the left, a bar a system under each."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+
+from distributed_hbt.comparison.comparison import Figure
+from distributed_hbt.comparison.report.numbers import short
+from distributed_hbt.comparison.report.style import INK, Styles
+
+MARK = "*"
+_BAR_INCHES = 0.115
+_ROOM = 0.8  # of a label's line: what its bars fill
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """The bars of one label: figures by system, and the systems that get a mark."""
+
+    label: str
+    figures: Mapping[str, Figure]
+    marked: Collection[str] = ()
+
+
+def height(labels: int, bars: int) -> float:
+    """In inches, of a panel with so many bars at every label."""
+    return 0.7 + labels * max(0.2, bars * _BAR_INCHES / _ROOM)
+
+
+def reach(figure: Figure) -> list[list[float]] | None:
+    """How far the interval goes below and above the mean, as matplotlib wants it."""
+    if figure.low is None or figure.high is None:
+        return None
+    return [[max(0.0, figure.mean - figure.low)], [max(0.0, figure.high - figure.mean)]]
+
+
+def draw(axes: Axes, groups: Sequence[Bars], styles: Styles, label: str) -> None:
+    """`label`: what the bars measure."""
+    present = [name for name in styles if any(name in group.figures for group in groups)]
+    size = _ROOM / len(present)
+    for place, group in enumerate(groups):
+        for index, name in enumerate(present):
+            if name in group.figures:
+                middle = place - _ROOM / 2 + (index + 0.5) * size
+                _bar(axes, middle, size, group.figures[name], styles, name, name in group.marked)
+    _finish(axes, groups, label)
+
+
+def _finish(axes: Axes, groups: Sequence[Bars], label: str) -> None:
+    axes.set_yticks(range(len(groups)), [short(group.label, 18) for group in groups])
+    axes.set_ylim(len(groups) - 0.4, -0.6)
+    axes.margins(x=0.08)
+    axes.set_xlim(left=min(0.0, axes.get_xlim()[0]) if axes.dataLim.x0 < 0 else 0.0)
+    axes.grid(True, axis="x")
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel(label)
+
+
+def _bar(
+    axes: Axes, middle: float, size: float, figure: Figure, styles: Styles, name: str, is_marked: bool
+) -> None:
+    axes.barh(middle, figure.mean, height=size, **styles[name].bar())
+    lengths = reach(figure)
+    if lengths:
+        axes.errorbar(figure.mean, middle, xerr=lengths, color=INK, linestyle="none", elinewidth=0.9)
+    if is_marked:
+        end = figure.mean if figure.high is None else figure.high
+        axes.annotate(
+            MARK, (end, middle), xytext=(3, -1.5), textcoords="offset points",
+            va="center", size=9, weight="bold", color=INK,
+        )  # fmt: skip
+
+
+def draw_single(axes: Axes, groups: Sequence[Bars], styles: Styles, label: str) -> None:
+    """One bar a label: each system on a line of its own."""
+    for place, group in enumerate(groups):
+        for name, figure in group.figures.items():
+            _bar(axes, place, 0.62, figure, styles, name, name in group.marked)
+    _finish(axes, groups, label)
