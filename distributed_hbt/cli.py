@@ -21,7 +21,8 @@ COMMANDS = {
     "evaluate": "evaluate a checkpoint on the run's benchmarks",
     "mine": "hard negatives for training, through the same encoding and search",
     "score": "measures of any TREC run",
-    "compare": "runs side by side",
+    "compare": "runs side by side, with tests and a report",
+    "study": "a matrix of runs that answers one question",
     "data": "what would be trained on: check, convert",
     "show-config": "the resolved configuration",
 }

@@ -4,8 +4,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from types import FrameType
 from typing import Any
 
@@ -29,7 +29,6 @@ class StopSignals(AbstractContextManager[StopAsked]):
     def __init__(self, grace_seconds: float | None = None) -> None:
         self._grace_seconds = grace_seconds
         self._asked_at: float | None = None
-        self._at_once = False
         self._killer: threading.Timer | None = None
         self._before: dict[int, Any] = {}
 
@@ -41,16 +40,6 @@ class StopSignals(AbstractContextManager[StopAsked]):
         """Raises KeyboardInterrupt where one of the signals has come."""
         if self.asked():
             raise KeyboardInterrupt
-
-    @contextmanager
-    def at_once(self) -> Iterator[None]:
-        """Within this block of the block, the first signal raises KeyboardInterrupt."""
-        self.raise_if_asked()
-        self._at_once = True
-        try:
-            yield
-        finally:
-            self._at_once = False
 
     def __enter__(self) -> StopAsked:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -67,8 +56,6 @@ class StopSignals(AbstractContextManager[StopAsked]):
         now = time.monotonic()
         if self._asked_at is None:
             self._asked_at = now
-            if self._at_once:
-                raise KeyboardInterrupt
             self._kill_later()
         elif number == signal.SIGINT and now - self._asked_at > _SAME_PRESS_SECONDS:
             raise KeyboardInterrupt

@@ -1,7 +1,7 @@
 """Runs -> a comparison: which tables there are, and what they show."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import product
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from distributed_hbt.comparison.comparison import BenchmarkComparison, Comparison, Figure, Row, TrainingLog
 from distributed_hbt.comparison.observations import Observations, Task
 from distributed_hbt.comparison.results import RunResult
-from distributed_hbt.comparison.rows import Line, make_rows
+from distributed_hbt.comparison.rows import Line, Pair, make_rows
 from distributed_hbt.comparison.significance import seeds_interval
 from distributed_hbt.comparison.systems import Grouped, describe
 from distributed_hbt.comparison.training_log import read_training_log
@@ -31,26 +31,35 @@ def compare(
     systems: Grouped,
     *,
     baseline: str | None = None,
+    pairs: Sequence[Pair] = (),
     measures: Sequence[tuple[str, str]] = SUMMARY_MEASURES,
 ) -> Comparison:
     """Tables, tests and logs of systems, each one or more runs.
 
-    `measures` are the (group, measure) of the summary tables. Raises ConfigError for a baseline that is no
+    Tested are the `pairs`, else all others against the `baseline`, else all pairs. `measures` are the
+    (group, measure) of the summary tables. Raises ConfigError for a baseline that is no
     system and for systems that were evaluated otherwise, DataError for files that can not be read.
     """
     if baseline is not None and baseline not in systems:
         raise ConfigError("--baseline", f"{baseline} is no system", f"choose from {', '.join(systems)}")
+    tested = list(pairs) or _pairs(list(systems), baseline)
     names = dict.fromkeys(name for runs in systems.values() for run in runs for name in run.benchmarks)
     return Comparison(
         systems=describe(systems),
         baseline=baseline,
-        benchmarks=tuple(_benchmark(name, systems, baseline, measures) for name in names),
+        benchmarks=tuple(_benchmark(name, systems, tested, measures) for name in names),
         training=tuple(_training_logs(systems)),
     )
 
 
+def _pairs(systems: Sequence[str], baseline: str | None) -> list[Pair]:
+    if baseline is None:
+        return list(combinations(systems, 2))
+    return [(baseline, name) for name in systems if name != baseline]
+
+
 def _benchmark(
-    name: str, systems: Grouped, baseline: str | None, measures: Sequence[tuple[str, str]]
+    name: str, systems: Grouped, pairs: Sequence[Pair], measures: Sequence[tuple[str, str]]
 ) -> BenchmarkComparison:
     measured = {system: runs for system, runs in systems.items() if all(name in r.benchmarks for r in runs)}
     _check_settings(name, measured)
@@ -63,14 +72,14 @@ def _benchmark(
     )
     return BenchmarkComparison(
         benchmark=name,
-        summary=make_rows(observed, [_of_group(group, measure) for group, measure in measures], baseline),
+        summary=make_rows(observed, [_of_group(group, measure) for group, measure in measures], pairs),
         by_language=make_rows(
             observed,
             [_of_language(*which, language) for which, language in product(LANGUAGE_MEASURES, languages)],
-            baseline,
+            pairs,
         ),
         language_bias=(
-            *make_rows(observed, [_of_group("multi", measure) for measure in BIAS_MEASURES], baseline),
+            *make_rows(observed, [_of_group("multi", measure) for measure in BIAS_MEASURES], pairs),
             *_peer(name, measured),
         ),
         cells={system: cells for system, one in observed.items() if (cells := _cells(one))},

@@ -33,8 +33,8 @@ class BenchmarkResult:
 
 @dataclass(frozen=True)
 class RunResult:
-    """One run at one step. `config` is None, and there is no training log, where only an evaluation is at
-    hand; `mlflow_run` is None where the run is not known to MLflow."""
+    """One run at one step. `config` is None, and there is no training log and no costs.json, where only an
+    evaluation is at hand; `mlflow_run` is None where the run is not known to MLflow."""
 
     name: str
     step: int | None
@@ -42,6 +42,7 @@ class RunResult:
     config: RunConfig | None = None
     mlflow_run: str | None = None
     train_log: Path | None = None
+    costs: Path | None = None
 
     @property
     def aggregates(self) -> dict[str, dict[str, float]]:
@@ -60,7 +61,7 @@ def read_run(directory: Path) -> RunResult:
             return read_evaluation(directory, name=directory.name)
         raise DataError(str(directory), "holds no evaluation of a run", "name a run directory that has one")
     found = read_evaluation(steps[-1], name=directory.name)
-    config, log = directory / "config.yaml", directory / "train.jsonl"
+    config, log, costs = (directory / name for name in ("config.yaml", "train.jsonl", "costs.json"))
     return RunResult(
         name=directory.name,
         step=found.step,
@@ -68,6 +69,7 @@ def read_run(directory: Path) -> RunResult:
         config=validate(yaml_file.read(config)) if config.is_file() else None,
         mlflow_run=_mlflow_run(directory / "mlflow.json"),
         train_log=log if log.is_file() else None,
+        costs=costs if costs.is_file() else None,
     )
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 
 import numpy as np
 
@@ -37,6 +36,7 @@ class Line:
     language: str | None = None
 
 
+Pair = tuple[str, str]
 Observed = Mapping[str, Sequence[Observations]]
 """System -> its observations on one benchmark, one a seed."""
 
@@ -58,16 +58,14 @@ class _Sample:
         return np.asarray(self.contribution_SU.mean(axis=0))
 
 
-def make_rows(systems: Observed, lines: Sequence[Line], baseline: str | None) -> tuple[Row, ...]:
-    """A table: the lines that any system has, all of whose tests are one family (Holm). Differences are those
-    of all pairs of systems, or of every other one to the `baseline`.
+def make_rows(systems: Observed, lines: Sequence[Line], pairs: Sequence[Pair]) -> tuple[Row, ...]:
+    """A table: the lines that any system has. The tests of the `pairs`, the later minus the first, are one
+    family (Holm); a pair of which either lacks a measure has none there.
 
     Raises DataError where two systems were measured on other queries.
     """
-    names = [name for name in systems if name != baseline]
-    tests = len(lines) * (len(names) if baseline is not None else len(names) * (len(names) - 1) // 2)
-    resamples = max(RESAMPLES, _RESAMPLES_A_TEST * tests)
-    rows = [row for line in lines if (row := _row(systems, line, baseline, resamples)).figures]
+    resamples = max(RESAMPLES, _RESAMPLES_A_TEST * len(lines) * len(pairs))
+    rows = [row for line in lines if (row := _row(systems, line, pairs, resamples)).figures]
     family = [difference.p for row in rows for difference in row.differences]
     corrected = iter(holm(family))
     return tuple(
@@ -76,7 +74,7 @@ def make_rows(systems: Observed, lines: Sequence[Line], baseline: str | None) ->
     )
 
 
-def _row(systems: Observed, line: Line, baseline: str | None, resamples: int) -> Row:
+def _row(systems: Observed, line: Line, pairs: Sequence[Pair], resamples: int) -> Row:
     samples = {name: sample for name, one in systems.items() if (sample := _sample(one, line)) is not None}
     return Row(
         group=line.group,
@@ -84,7 +82,7 @@ def _row(systems: Observed, line: Line, baseline: str | None, resamples: int) ->
         measure=line.measure,
         higher_is_better=line.measure not in LOWER_IS_BETTER,
         figures={name: _figure(sample) for name, sample in samples.items()},
-        differences=_differences(samples, line, baseline, resamples),
+        differences=_differences(samples, line, pairs, resamples),
     )
 
 
@@ -120,13 +118,9 @@ def _figure(sample: _Sample) -> Figure:
 
 
 def _differences(
-    samples: Mapping[str, _Sample], line: Line, baseline: str | None, resamples: int
+    samples: Mapping[str, _Sample], line: Line, wanted: Sequence[Pair], resamples: int
 ) -> tuple[Difference, ...]:
-    names = list(samples)
-    if baseline is None:
-        pairs = list(combinations(names, 2))
-    else:
-        pairs = [(baseline, name) for name in names if name != baseline and baseline in samples]
+    pairs = [(one, other) for one, other in wanted if one in samples and other in samples]
     if not pairs:
         return ()
     units = samples[pairs[0][0]].units
@@ -147,7 +141,7 @@ def _differences(
 
 def _difference(
     samples: Mapping[str, _Sample],
-    pair: tuple[str, str],
+    pair: Pair,
     line: Line,
     column_U: Floats,
     p_randomisation: float,

@@ -18,6 +18,11 @@ class BackgroundCall:
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
+    @property
+    def error(self) -> BaseException | None:
+        """What the call has raised."""
+        return self._error
+
     def result(self) -> None:
         """Raises what the call has raised."""
         if self._error is not None:

@@ -67,6 +67,23 @@ def check_capacity(cluster: ClusterConfig, nodes: Sequence[Node], *, evaluates: 
             raise ConfigError("cluster", what, _remedy(shares, nodes))
 
 
+def holds_at_once(clusters: Sequence[ClusterConfig], nodes: Sequence[Node]) -> int:
+    """How many such runs the nodes can hold at the same time: at least one."""
+    largest = max(clusters, key=lambda cluster: _size(shares_at_once(cluster, evaluates=True)))
+    shares = shares_at_once(largest, evaluates=True)
+    count = 1
+    while _missing(shares * (count + 1), nodes) is None:
+        count += 1
+    return count
+
+
+def _size(shares: Sequence[Share]) -> tuple[float, float]:
+    return (
+        sum(share.count * share.gpus for share in shares),
+        sum(share.count * share.cpus for share in shares),
+    )
+
+
 def _missing(shares: Sequence[Share], nodes: Sequence[Node]) -> str | None:
     """What the nodes lack for all shares at once; None where they fit."""
     cpus = sum(share.count * share.cpus for share in shares) - sum(node.cpus for node in nodes)

@@ -4,14 +4,14 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 from distributed_hbt.config.paths import check_inputs
 from distributed_hbt.config.run import RunConfig
 from distributed_hbt.coordinator.background import BackgroundCall
-from distributed_hbt.coordinator.capacity import check_capacity
+from distributed_hbt.coordinator.capacity import check_capacity, holds_at_once
 from distributed_hbt.coordinator.cluster import connected, is_copied_code
 from distributed_hbt.coordinator.evaluation_feed import EvaluationFeed, executor_of
 from distributed_hbt.coordinator.room import Claim, cluster_nodes
@@ -32,11 +32,13 @@ _PARTING_SECONDS = 10.0
 _log = logging.getLogger(__name__)
 
 
-def submit(configs: Sequence[RunConfig], address: str | None = None) -> None:
-    """Train and evaluate runs, one after the other, on one cluster: at `address`, or one of this machine.
+def submit(configs: Sequence[RunConfig], address: str | None = None, *, runs_at_once: int | None = 1) -> None:
+    """Train and evaluate runs on one cluster: at `address`, or one of this machine. One after the other, or
+    `runs_at_once` of them, None for as many as the cluster can hold.
 
     What can be known in a second is checked before Ray starts, what the cluster can hold before anything is
-    trained. Raises HbtError; KeyboardInterrupt where SIGTERM or Ctrl-C has ended a run in good order.
+    trained. After a run that failed no other one begins. Raises HbtError; KeyboardInterrupt where SIGTERM or
+    Ctrl-C has ended the runs in good order.
     """
     runs = [_checked(config) for config in configs]
     with contextlib.ExitStack() as held:
@@ -49,10 +51,8 @@ def submit(configs: Sequence[RunConfig], address: str | None = None) -> None:
             check_capacity(config.cluster, cluster_nodes(), evaluates=bool(due_steps(config)))
         signals = StopSignals()  # after Ray, which takes SIGTERM for itself
         held.enter_context(signals)
-        for number, (config, directory) in enumerate(runs, start=1):
-            if len(runs) > 1:
-                _log.info("%s (%d of %d)", config.name, number, len(runs))
-            _tracked(config, directory, signals)
+        room = runs_at_once or holds_at_once([config.cluster for config, _ in runs], cluster_nodes())
+        _run_all(runs, room, signals)
 
 
 def _checked(config: RunConfig) -> tuple[RunConfig, RunDirectory]:
@@ -74,11 +74,47 @@ def _refuse_relative_folders(configs: Sequence[RunConfig]) -> None:
             raise ConfigError("output_dir", what, "give a folder that all machines share, from the root")
 
 
-def _tracked(config: RunConfig, directory: RunDirectory, signals: StopSignals) -> None:
+def _run_all(runs: Sequence[tuple[RunConfig, RunDirectory]], at_once: int, signals: StopSignals) -> None:
+    """Each run has a thread; this one waits for them, and for signals, which the threads see too."""
+    active: list[BackgroundCall] = []
+    failure: BaseException | None = None
+    for number, (config, directory) in enumerate(runs, start=1):
+        while len(active) >= at_once and failure is None:
+            failure = _ended(active)
+        if failure is not None or signals.asked():
+            break
+        if len(runs) > 1:
+            _log.info("%s (%d of %d)", config.name, number, len(runs))
+        is_alone = partial(_is_alone, active)
+        active.append(BackgroundCall(partial(_tracked, config, directory, signals, is_alone), config.name))
+    while active:
+        error = _ended(active)
+        failure = failure or error
+    if failure is not None:
+        raise failure
+    signals.raise_if_asked()
+
+
+def _ended(active: list[BackgroundCall]) -> BaseException | None:
+    """Take one run that has ended, if any, from those that are active; what it raised."""
+    for call in active:
+        if call.is_over(_LOOK_SECONDS):
+            active.remove(call)
+            return call.error
+    return None
+
+
+def _is_alone(active: Sequence[BackgroundCall]) -> bool:
+    return len(active) < 2
+
+
+def _tracked(
+    config: RunConfig, directory: RunDirectory, signals: StopSignals, is_alone: Callable[[], bool]
+) -> None:
     tracking = RunTracking(config, directory)
     status: Status = "FAILED"
     try:
-        _train_and_evaluate(config, directory, tracking, signals)
+        _train_and_evaluate(config, directory, tracking, signals, is_alone)
         status = "FINISHED"
     except KeyboardInterrupt:
         status = "KILLED"
@@ -88,7 +124,11 @@ def _tracked(config: RunConfig, directory: RunDirectory, signals: StopSignals) -
 
 
 def _train_and_evaluate(
-    config: RunConfig, directory: RunDirectory, tracking: RunTracking, signals: StopSignals
+    config: RunConfig,
+    directory: RunDirectory,
+    tracking: RunTracking,
+    signals: StopSignals,
+    is_alone: Callable[[], bool],
 ) -> None:
     """Training and evaluation have a thread each; this one waits for them, and for signals."""
     cluster = config.cluster
@@ -98,23 +138,25 @@ def _train_and_evaluate(
     beside = cluster.evaluation_actors > 0 and cluster.evaluation_placement == "beside"
     evaluation = BackgroundCall(feed.run, "evaluation") if beside else None
     try:
-        _train(config, directory, claim, signals)
+        _train(config, directory, claim, signals, is_alone)
         feed.training_is_over()
-        if cluster.evaluation_actors:
-            evaluation = evaluation or BackgroundCall(feed.run, "evaluation")
-            while not evaluation.is_over(_LOOK_SECONDS):
-                signals.raise_if_asked()
-            evaluation.result()
-        else:
-            with signals.at_once():  # it is this thread that evaluates
-                feed.run()
+        evaluation = evaluation or BackgroundCall(feed.run, "evaluation")
+        while not evaluation.is_over(_LOOK_SECONDS):
+            signals.raise_if_asked()
+        evaluation.result()
     finally:
         feed.abandon()
         if evaluation is not None:
             evaluation.is_over(_PARTING_SECONDS)
 
 
-def _train(config: RunConfig, directory: RunDirectory, claim: Claim, signals: StopSignals) -> None:
+def _train(
+    config: RunConfig,
+    directory: RunDirectory,
+    claim: Claim,
+    signals: StopSignals,
+    is_alone: Callable[[], bool],
+) -> None:
     """Train to the last step. Raises KeyboardInterrupt where a signal came: then the ranks have ended, or did
     not within `cluster.grace_seconds` and end with the connection to Ray."""
     if directory.is_complete(config.train.max_steps):
@@ -122,7 +164,7 @@ def _train(config: RunConfig, directory: RunDirectory, claim: Claim, signals: St
         return
     stop_file, stop = StopFile.of(directory), threading.Event()
     stop_file.reset()
-    training = BackgroundCall(partial(train, config, directory, claim, stop), "training")
+    training = BackgroundCall(partial(train, config, directory, claim, stop, is_alone), "training")
     ends_at: float | None = None
     while not training.is_over(_LOOK_SECONDS):
         if signals.asked() and ends_at is None:

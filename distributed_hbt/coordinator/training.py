@@ -5,6 +5,7 @@ import logging
 import os
 import tempfile
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -26,8 +27,15 @@ from distributed_hbt.run_directory import RunDirectory
 _log = logging.getLogger(__name__)
 
 
-def train(config: RunConfig, directory: RunDirectory, claim: Claim, stop: threading.Event) -> None:
+def train(
+    config: RunConfig,
+    directory: RunDirectory,
+    claim: Claim,
+    stop: threading.Event,
+    is_alone: Callable[[], bool],
+) -> None:
     """Train to the last step on the connected cluster, or until the ranks were asked to stop: `stop` says so.
+    `is_alone`: whether no other run trains from this process.
 
     An attempt that loses a process or a node is followed by another one, `cluster.max_restarts` times: each
     resumes from the last checkpoint. That is decided here and not by Ray Train's failure policy, which would
@@ -37,13 +45,17 @@ def train(config: RunConfig, directory: RunDirectory, claim: Claim, stop: thread
     """
     _settle_ray_train(config.cluster)
     try:
-        _train_with_restarts(config, directory, claim, stop)
+        _train_with_restarts(config, directory, claim, stop, is_alone)
     finally:
         claim.drop()
 
 
 def _train_with_restarts(
-    config: RunConfig, directory: RunDirectory, claim: Claim, stop: threading.Event
+    config: RunConfig,
+    directory: RunDirectory,
+    claim: Claim,
+    stop: threading.Event,
+    is_alone: Callable[[], bool],
 ) -> None:
     cluster = config.cluster
     shares = shares_at_once(cluster, evaluates=bool(due_steps(config)))
@@ -56,7 +68,8 @@ def _train_with_restarts(
         failure = _attempt(config)
         if failure is None or stop.is_set() or directory.is_complete(config.train.max_steps):
             return
-        remove_left_groups()
+        if is_alone():  # which group is whose, Ray does not tell
+            remove_left_groups()
         _log.debug("%s", failure.trace)
         if restart > cluster.max_restarts:
             raise _spent(failure, cluster)

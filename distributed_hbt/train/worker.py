@@ -39,6 +39,7 @@ from distributed_hbt.train.checkpoint import (
     save_checkpoint,
 )
 from distributed_hbt.train.chunked import ChunkedEncoder
+from distributed_hbt.train.costs import write_costs
 from distributed_hbt.train.engine import Session, build_engine, start_session
 from distributed_hbt.train.inputs import InputMaker
 from distributed_hbt.train.loop import StepRecord, Trainer, run_steps
@@ -124,6 +125,8 @@ def train(
     profile = _profile(config, session, directory)
     with stopping or nullcontext(_never) as stop_asked:
         done = run_steps(trainer, start, log, checkpoint, stop_asked, profile)
+    if ranks.is_first:
+        write_costs(directory.costs, encoder)
     engine.destroy()
     return done == config.train.max_steps
 

@@ -95,22 +95,3 @@ time.sleep(1)
 print("alive")
 """)
     assert (done.returncode, done.stdout) == (0, "alive\n"), done.stderr
-
-
-def test_at_once_interrupts_also_for_a_signal_that_came_before() -> None:
-    """Catches an evaluation in the same process that begins after a stop was asked for."""
-    done = run("""
-signals = StopSignals()
-with signals:
-    with signals.at_once():
-        try:
-            send(signal.SIGTERM)
-        except KeyboardInterrupt:
-            print("first")
-    try:
-        with signals.at_once():
-            print("never")
-    except KeyboardInterrupt:
-        print("second")
-""")
-    assert (done.returncode, done.stdout) == (0, "first\nsecond\n"), done.stderr

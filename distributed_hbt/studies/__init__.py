@@ -1,0 +1,1 @@
+"""Studies: a matrix of runs that answers one question."""
