@@ -22,6 +22,7 @@ COMMANDS = {
     "mine": "hard negatives for training, through the same encoding and search",
     "score": "measures of any TREC run",
     "compare": "runs side by side",
+    "export": "a checkpoint as a folder of sentence-transformers or transformers",
     "data": "what would be trained on: check, convert",
     "show-config": "the resolved configuration",
 }

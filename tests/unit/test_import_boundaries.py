@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "data": {"config", "errors", "languages", "models", "losses"},
     "evaluation": {"config", "data", "errors", "models", "read_ahead"},
     "mining": {"config", "data", "errors", "evaluation", "languages", "models"},
+    "export": {"config", "errors", "evaluation", "models"},
     "tracking": {"config", "errors", "run_directory"},
     "comparison": {"config", "errors", "run_directory"},
     "train": {
