@@ -10,6 +10,7 @@ import numpy as np
 
 from distributed_hbt.config.evaluation import EvaluationConfig
 from distributed_hbt.evaluation.aggregates import Kind, TaskResult
+from distributed_hbt.evaluation.benchmarks.fingerprint import judged_fingerprint
 from distributed_hbt.evaluation.benchmarks.judged import JudgedCorpus, check_judgments
 from distributed_hbt.evaluation.corpus.survey import FileSurvey
 from distributed_hbt.evaluation.corpus_search import CorpusQueries, Places, search_corpora, survey_corpora
@@ -54,6 +55,7 @@ def measure_corpora(
     facts: dict[str, Any] = {
         "num_candidates": sum(survey.num_rows for surveys in corpora for survey in surveys),
         "num_queries": sum(len(one.queries) for one in judged),
+        "data_fingerprint": judged_fingerprint(judged, corpora),
     }
     losses = {one.task: hits.loss for one, hits in zip(judged, found, strict=True) if hits.loss}
     for task, loss in losses.items():

@@ -10,6 +10,7 @@ from typing import Any
 
 from distributed_hbt.config.evaluation import BeirBenchmark, Benchmark, EvaluationConfig, LareqaBenchmarkBase
 from distributed_hbt.errors import ConfigError
+from distributed_hbt.evaluation.benchmarks.fingerprint import collection_fingerprint
 from distributed_hbt.evaluation.benchmarks.judged import load_judged
 from distributed_hbt.evaluation.benchmarks.lareqa import load_lareqa
 from distributed_hbt.evaluation.collection_benchmark import measure_collection
@@ -110,7 +111,11 @@ def _measure(
             work=places.work,
             executor=executor,
         )
-        counts = {"num_candidates": collection.num_candidates, "num_queries": collection.num_queries}
+        counts = {
+            "num_candidates": collection.num_candidates,
+            "num_queries": collection.num_queries,
+            "data_fingerprint": collection_fingerprint(collection),
+        }
     else:
         results, counts = measure_corpora(
             load_judged(benchmark),
