@@ -25,7 +25,7 @@ def test_a_collection_is_told_by_its_texts_judgments_and_slice(tmp_path: Path) -
     assert len(first) == 32
     content = json.loads((tmp_path / "b" / "en.json").read_text())
     question = content["data"][0]["paragraphs"][0]["qas"][0]
-    question["answers"][0]["answer_start"] = question["answers"][0]["answer_start"] + 12
+    question["answers"][0]["answer_start"] = question["answers"][0]["answer_start"] + 13
     (tmp_path / "b" / "en.json").write_text(json.dumps(content))
     prints = [first, of("a", ("en",)), of("a", stop=2), of("b")]
     assert len(set(prints)) == len(prints)
