@@ -23,6 +23,7 @@ COMMANDS = {
     "score": "measures of any TREC run",
     "compare": "runs side by side, with tests and a report",
     "study": "a matrix of runs that answers one question",
+    "export": "a checkpoint as a folder of sentence-transformers or transformers",
     "data": "what would be trained on: check, convert",
     "show-config": "the resolved configuration",
 }

@@ -12,6 +12,7 @@ from distributed_hbt.config.paths import check_inputs
 from distributed_hbt.config.run import RunConfig
 from distributed_hbt.distributed.process_group import Ranks, ranks_from_environment
 from distributed_hbt.errors import ConfigError
+from distributed_hbt.lineage import benchmark_dataset, data_tags, training_datasets
 from distributed_hbt.run_directory import RunDirectory, check_run_directory, write_config
 from distributed_hbt.run_lock import hold
 from distributed_hbt.stop_signals import Stopping, StopSignals
@@ -56,7 +57,7 @@ def train_and_evaluate(config: RunConfig, ranks: Ranks, directory: RunDirectory)
             raise KeyboardInterrupt
         return
     with _alone(config, directory):
-        tracker = _open_tracker(config, ranks, directory)
+        tracker = _open_tracker(config, ranks, directory, prepared)
         status: Status = "FAILED"
         try:
             if not _train(config, ranks, directory, prepared, tracker, signals) or signals.asked():
@@ -79,7 +80,7 @@ def train_only(config: RunConfig, ranks: Ranks, directory: RunDirectory, stoppin
     if prepared is None or not ranks.is_first:
         return _train(config, ranks, directory, prepared, None, stopping)
     with _alone(config, directory):
-        tracker = _open_tracker(config, ranks, directory)
+        tracker = _open_tracker(config, ranks, directory, prepared)
         try:
             return _train(config, ranks, directory, prepared, tracker, stopping)
         finally:
@@ -100,13 +101,19 @@ def evaluate_step(
 ) -> None:
     """Evaluate the checkpoint after `step` steps, unless its results are there; log them."""
     from distributed_hbt.evaluation.evaluate import evaluate_checkpoint
+    from distributed_hbt.evaluation.results import PER_QUERY
 
     checkpoint, out = directory.checkpoint(step), directory.evaluation(step)
     for summary in evaluate_checkpoint(
         config.evaluation, checkpoint, out, stores=config.stores, executor=executor
     ):
-        tracker.log_evaluation(json.loads(summary.read_text(encoding="utf-8")), step=step)
-        tracker.log_artifact(summary, folder=str(summary.parent.relative_to(directory.path)))
+        content = json.loads(summary.read_text(encoding="utf-8"))
+        tracker.log_evaluation(content, step=step)
+        folder = str(summary.parent.relative_to(directory.path))
+        for file in (summary, summary.with_name(PER_QUERY)):
+            tracker.log_artifact(file, folder=folder)
+        dataset = benchmark_dataset(config, content)
+        tracker.log_datasets([dataset] if dataset else [])
 
 
 def due_steps(config: RunConfig) -> list[int]:
@@ -135,12 +142,19 @@ def _alone(config: RunConfig, directory: RunDirectory) -> AbstractContextManager
     return hold(directory.training_lock, "training", config.cluster.wait_seconds)
 
 
-def _open_tracker(config: RunConfig, ranks: Ranks, directory: RunDirectory) -> Tracker:
+def _open_tracker(
+    config: RunConfig, ranks: Ranks, directory: RunDirectory, prepared: "Prepared | None"
+) -> Tracker:
     from distributed_hbt.tracking.open import open_tracker
 
     write_config(directory, config)
     tracker = open_tracker(config, directory.path, world_size=ranks.world_size)
     tracker.log_artifact(directory.config)
+    if config.tracking.system_metrics:
+        tracker.watch_system()
+    if prepared is not None:
+        tracker.set_tags(data_tags(config, prepared.store))
+        tracker.log_datasets(training_datasets(config, prepared.store))
     return tracker
 
 
@@ -163,16 +177,21 @@ def _train(
     if tracker is None:
         done = train(config, ranks, directory, prepared, stopping=stopping)
     else:
-        with StepLog(directory, tracker, config.train.max_steps) as log:
-            run, start = tracker.run_id, log.start
-            done = train(
-                config, ranks, directory, prepared, log_from=start, tracking_run=run, stopping=stopping
-            )
-        _log_profile(directory, tracker)
+        try:
+            with StepLog(directory, tracker, config.train.max_steps) as log:
+                run, start = tracker.run_id, log.start
+                done = train(
+                    config, ranks, directory, prepared, log_from=start, tracking_run=run, stopping=stopping
+                )
+        finally:
+            _log_files(directory, tracker)
     dist.destroy_process_group()
     return done
 
 
-def _log_profile(directory: RunDirectory, tracker: Tracker) -> None:
+def _log_files(directory: RunDirectory, tracker: Tracker) -> None:
+    """What the training has written, also where it came to no good end."""
+    if directory.train_log.exists():
+        tracker.log_artifact(directory.train_log)
     for file in sorted(directory.profile.glob("*")):
         tracker.log_artifact(file, folder=directory.profile.name)

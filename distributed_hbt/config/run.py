@@ -56,6 +56,9 @@ class TrackingConfig(Section):
     """MLflow tracking URI; null: `sqlite:///<output_dir>/mlflow.db`."""
     experiment: str = Field(default="distributed_hbt", min_length=1)
     """MLflow experiment; runs that are to be compared share one."""
+    system_metrics: bool = True
+    """Sample use of CPU, memory, network and (with the package nvidia-ml-py) GPUs every 10 seconds, on the
+    machine of rank 0."""
     tags: dict[str, str] = Field(default_factory=dict)
     """Tags of the MLflow run, beside those that are always set."""
 

@@ -91,9 +91,8 @@ class StudyConfig(Section):
             raise ValueError("baseline and pairs are both given; keep one of them")
         numbered = [axis for axis in self.vary.values() if axis.number is not None]
         if self.curve is not None and len(numbered) != 1:
-            raise ValueError(
-                f"curve needs one axis with number, vary has {len(numbered)}; give number to one"
-            )
+            count = len(numbered)
+            raise ValueError(f"curve needs one axis with number, vary has {count}; give number to one")
         return self
 
 

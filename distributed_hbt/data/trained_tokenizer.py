@@ -11,7 +11,8 @@ from distributed_hbt.config.run import RunConfig
 from distributed_hbt.data.bad_rows import BadRows
 from distributed_hbt.data.build_once import build_once
 from distributed_hbt.data.check import good_examples
-from distributed_hbt.data.store.prepare import check_unchanged, data_identity, digest
+from distributed_hbt.data.store.digest import digest
+from distributed_hbt.data.store.prepare import check_unchanged, data_identity
 from distributed_hbt.models.tokenizer import load_tokenizer, train_tokenizer
 
 

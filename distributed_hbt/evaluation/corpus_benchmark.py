@@ -11,6 +11,7 @@ import numpy as np
 from distributed_hbt.config.evaluation import EvaluationConfig
 from distributed_hbt.evaluation.aggregates import Kind, TaskResult
 from distributed_hbt.evaluation.benchmarks.collection import Entry
+from distributed_hbt.evaluation.benchmarks.fingerprint import judged_fingerprint
 from distributed_hbt.evaluation.benchmarks.judged import JudgedCorpus, check_judgments
 from distributed_hbt.evaluation.corpus.files import CorpusFile
 from distributed_hbt.evaluation.corpus.survey import FileSurvey
@@ -61,6 +62,7 @@ def measure_corpora(
     facts: dict[str, Any] = {
         "num_candidates": sum(rows.values()),
         "num_queries": sum(len(one.queries) for one in judged),
+        "data_fingerprint": judged_fingerprint(judged, corpora),
     }
     losses = {one.task: loss for one in judged if (loss := found[one.corpus].loss)}
     for task, loss in losses.items():

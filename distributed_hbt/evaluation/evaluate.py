@@ -18,6 +18,7 @@ from distributed_hbt.config.evaluation import (
 )
 from distributed_hbt.data.source_files import source_settings
 from distributed_hbt.errors import ConfigError
+from distributed_hbt.evaluation.benchmarks.fingerprint import collection_fingerprint
 from distributed_hbt.evaluation.benchmarks.judged import JudgedCorpus, load_judged
 from distributed_hbt.evaluation.benchmarks.lareqa import load_lareqa
 from distributed_hbt.evaluation.benchmarks.rows import load_rows
@@ -119,7 +120,11 @@ def _measure(
             work=places.work,
             executor=executor,
         )
-        counts = {"num_candidates": collection.num_candidates, "num_queries": collection.num_queries}
+        counts = {
+            "num_candidates": collection.num_candidates,
+            "num_queries": collection.num_queries,
+            "data_fingerprint": collection_fingerprint(collection),
+        }
     else:
         results, counts = measure_corpora(
             _judged(benchmark, places.stores),

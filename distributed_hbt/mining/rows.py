@@ -16,7 +16,8 @@ from distributed_hbt.data.bad_rows import BadRows
 from distributed_hbt.data.convert import group_prefix, native_row
 from distributed_hbt.data.example import Example
 from distributed_hbt.data.sources import read_rows
-from distributed_hbt.data.store.prepare import check_unchanged, data_identity, digest
+from distributed_hbt.data.store.digest import digest
+from distributed_hbt.data.store.prepare import check_unchanged, data_identity
 from distributed_hbt.errors import DataError
 from distributed_hbt.evaluation.whole_file import written_whole
 

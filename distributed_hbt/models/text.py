@@ -89,6 +89,11 @@ class TextEncoder:
         return torch.from_numpy(input_ids_BL), torch.from_numpy(real_BL.astype(np.int64))
 
     @property
+    def frame(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The tokens before and after every text."""
+        return self._start, self._end
+
+    @property
     def fingerprint(self) -> str:
         """SHA-256 over everything that decides the tokens: tokenizer.json, frame, prompts, lengths."""
         content = {

@@ -19,8 +19,8 @@ def costs_of(systems: Mapping[str, Sequence[RunResult]]) -> Section:
         ("system", "parameters", "trained", "trained share", "peak memory, MiB"),
         tuple(_row(name, costs) for name, costs in rows),
         explanation=(
-            "Peak memory is that of the first rank: allocated on its GPU, or on a CPU the resident size of the "
-            "whole process, with its libraries."
+            "Peak memory is that of the first rank: allocated on its GPU, or on a CPU the resident size of "
+            "the whole process, with its libraries."
         ),
     )
     return Section(heading="What it took", tables=(table,) if rows else ())

@@ -21,8 +21,8 @@ _DIGITS = 8
 
 @dataclass(frozen=True, slots=True)
 class PlannedRun:
-    """A run of the matrix. `system` names its combination; `number` is its place on the numbered axis, `group`
-    its values on the other axes."""
+    """A run of the matrix. `system` names its combination; `number` is its place on the numbered axis,
+    `group` its values on the other axes."""
 
     system: str
     group: str

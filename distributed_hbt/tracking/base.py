@@ -1,8 +1,10 @@
 """What a run tells its tracker."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
+
+from distributed_hbt.tracking.datasets import DatasetFacts
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
@@ -25,6 +27,18 @@ class Tracker(Protocol):
 
     def log_artifact(self, path: Path, folder: str = "") -> None:
         """Keep a copy of a file, in a folder of the run's artifacts."""
+        ...
+
+    def log_datasets(self, datasets: Sequence[DatasetFacts]) -> None:
+        """What the run is trained or measured on; one that is known already is not added again."""
+        ...
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Tags to find the run by, set anew where it has them."""
+        ...
+
+    def watch_system(self) -> None:
+        """Log how busy this machine is, until the tracker is closed or the run finished."""
         ...
 
     def close(self) -> None:

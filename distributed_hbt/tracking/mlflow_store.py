@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from distributed_hbt.errors import ConfigError
+from distributed_hbt.errors import ConfigError, HbtError
 from distributed_hbt.tracking.run_facts import without_password
 
 _SQLITE = "sqlite:///"
@@ -38,11 +38,28 @@ def connect(uri: str, experiment: str, artifacts: Path) -> tuple[Any, str]:
 
 
 @contextlib.contextmanager
+def open_store(uri: str) -> Iterator[Any]:
+    """An MlflowClient of a store that is there already, for reading; faults while it is in use are named too.
+
+    Raises ConfigError naming the address.
+    """
+    with problems_of(uri):
+        database = _database(uri)
+        if database is not None and not database.exists():
+            raise ConfigError("tracking.uri", f"{uri} names a file that is not there", _REMEDY)
+        _check_reachable(uri)
+        with _one_at_a_time(uri):  # opening it may bring its tables up to date
+            client = _client(uri)
+            client.search_experiments(max_results=1)
+        yield client
+
+
+@contextlib.contextmanager
 def problems_of(uri: str) -> Iterator[None]:
     """Turns what MLflow and its database and network clients raise into a ConfigError of one line."""
     try:
         yield
-    except ConfigError:
+    except HbtError:
         raise
     # MLflow lets through the errors of SQLAlchemy, requests and the file system beside its own.
     except Exception as error:
@@ -56,6 +73,7 @@ _REMEDY = "correct the address, or leave tracking.uri out for a file in output_d
 
 def _client(uri: str) -> Any:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is imported
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     from mlflow import MlflowClient
 
     for name in ("mlflow", "alembic"):
@@ -96,15 +114,20 @@ def _check_reachable(uri: str) -> None:
 @contextlib.contextmanager
 def _one_at_a_time(uri: str) -> Iterator[None]:
     """Two processes that make the tables of one SQLite file at once both fail."""
-    if not uri.startswith(_SQLITE):
+    database = _database(uri)
+    if database is None:
         yield
         return
     from filelock import FileLock
 
-    database = Path(uri.removeprefix(_SQLITE).partition("?")[0])
     database.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(database.with_name(f"{database.name}.lock"), timeout=_LOCK_SECONDS):
         yield
+
+
+def _database(uri: str) -> Path | None:
+    """The file of an SQLite address."""
+    return Path(uri.removeprefix(_SQLITE).partition("?")[0]) if uri.startswith(_SQLITE) else None
 
 
 def _is_server(uri: str) -> bool:

@@ -8,7 +8,9 @@ from typing import Any
 
 from distributed_hbt.tracking.background import PAUSES, BackgroundWriter
 from distributed_hbt.tracking.base import Status
+from distributed_hbt.tracking.datasets import DatasetFacts, dataset_input
 from distributed_hbt.tracking.names import evaluation_metrics, tracking_name
+from distributed_hbt.tracking.system_metrics import INTERVAL_SECONDS, SystemMetrics
 
 _METRICS_AT_ONCE = 1000
 _PARAMS_AT_ONCE = 100
@@ -20,13 +22,18 @@ _log = logging.getLogger(__name__)
 class MlflowTracker:
     """Writes to one MLflow run from a thread of its own; see `Tracker`."""
 
-    def __init__(self, client: Any, run_id: str, *, pauses: Sequence[float] = PAUSES) -> None:
-        """`pauses`: seconds before each further attempt at what could not be written."""
+    def __init__(
+        self, client: Any, run_id: str, *, began: float | None = None, pauses: Sequence[float] = PAUSES
+    ) -> None:
+        """`began`: when the run was begun, seconds since 1970; default: now. `pauses`: seconds before each
+        further attempt at what could not be written."""
         self._client = client
         self._run_id = run_id
+        self._began = time.time() if began is None else began
         self._writer: BackgroundWriter[Any] = BackgroundWriter(
             self._write, batch_size=_METRICS_AT_ONCE, pauses=pauses
         )
+        self._system: SystemMetrics | None = None
 
     @property
     def run_id(self) -> str:
@@ -49,16 +56,40 @@ class MlflowTracker:
         """The file is read later, by the thread."""
         self._writer.call(lambda: self._client.log_artifact(self._run_id, str(path), folder or None))
 
+    def log_datasets(self, datasets: Sequence[DatasetFacts]) -> None:
+        """Dataset inputs of the run."""
+        inputs = [dataset_input(facts) for facts in datasets]
+        self._writer.call(lambda: self._client.log_inputs(self._run_id, datasets=inputs))
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Written by the thread."""
+        self._writer.call(lambda: write_tags(self._client, self._run_id, tags))
+
+    def watch_system(self, *, interval: float = INTERVAL_SECONDS) -> None:
+        """Log how busy this machine is, until the tracker is closed. The step is the time in seconds since
+        the run began, which goes on where a resumed run does."""
+        began = self._began
+        self._system = SystemMetrics(
+            lambda metrics: self.log_metrics(metrics, step=int(time.time() - began)), interval=interval
+        )
+
     def finish(self, status: Status) -> None:
         """Waits two minutes at most for what is still to be written."""
+        self._end_system_metrics()
         self._writer.call(lambda: self._client.set_terminated(self._run_id, status))
         self.close()
 
     def close(self) -> None:
         """Waits two minutes at most for what is still to be written."""
+        self._end_system_metrics()
         lost = self._writer.close(_FINISH_SECONDS)
         if lost:
             _log.warning("tracking: %d entries of run %s are not in MLflow", lost, self._run_id)
+
+    def _end_system_metrics(self) -> None:
+        if self._system is not None:
+            self._system.close()
+            self._system = None
 
     def _write(self, metrics: Any) -> None:
         self._client.log_batch(self._run_id, metrics=metrics)

@@ -37,7 +37,7 @@ def open_tracker(config: RunConfig, run_dir: Path, *, world_size: int) -> Tracke
         write_params(client, run_id, run_params(config))
         tags = run_tags(config, world_size=world_size, commit=git_commit(), versions=package_versions())
         write_tags(client, run_id, tags)
-    return MlflowTracker(client, run_id)
+    return MlflowTracker(client, run_id, began=run.info.start_time / 1000)
 
 
 def _write_run_file(path: Path, uri: str, run: Any) -> None:

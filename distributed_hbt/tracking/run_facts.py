@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from distributed_hbt.config.fingerprint import system_fingerprint
 from distributed_hbt.config.load import flatten
 from distributed_hbt.config.model import ModelConfig
 from distributed_hbt.config.run import RunConfig
@@ -27,18 +28,41 @@ def run_params(config: RunConfig) -> dict[str, str]:
 def run_tags(
     config: RunConfig, *, world_size: int, commit: GitCommit | None, versions: Mapping[str, str]
 ) -> dict[str, str]:
-    """What the run is: strategy, model family, ranks, commit, package versions, and the user's tags."""
+    """What the run is, to find it by: strategy, model, seed, benchmarks, ranks, commit, package versions, the
+    fingerprint of its system, and the user's tags."""
     tags = {
         "strategy": config.sampling.strategy,
+        "model": model_name(config.model),
         "model_family": model_family(config.model),
+        "fine_tuning": fine_tuning(config.model),
+        "seed": str(config.seed),
+        "benchmarks": ",".join(benchmark.label for benchmark in config.evaluation.benchmarks),
+        "system": system_fingerprint(config),
         "world_size": str(world_size),
         **{f"version.{package}": version for package, version in versions.items()},
     }
+    if config.sampling.strategy == "hybrid":  # the others have no use for it
+        tags["alpha"] = f"{config.sampling.alpha:g}"
     if commit is not None:
         # The name with `mlflow.` is where MLflow's own pages look for the commit.
         tags |= {"git_commit": commit.commit, "mlflow.source.git.commit": commit.commit}
         tags |= {"git_dirty": str(commit.dirty).lower()}
     return {**tags, **{tracking_name(key): value for key, value in config.tracking.tags.items()}}
+
+
+def model_name(model: ModelConfig) -> str:
+    """For people: the base's name, or family, layers and width of random weights, as `qwen3 3x128`."""
+    if model.architecture is None:
+        return Path(str(model.base)).name if Path(str(model.base)).is_absolute() else str(model.base)
+    kind, *sizes = (
+        model.architecture.get(name) for name in ("model_type", "num_hidden_layers", "hidden_size")
+    )
+    return str(kind) if None in sizes else f"{kind} {sizes[0]}x{sizes[1]}"
+
+
+def fine_tuning(model: ModelConfig) -> str:
+    """`full`, or `lora r16`."""
+    return "full" if model.lora is None else f"lora r{model.lora.rank}"
 
 
 def model_family(model: ModelConfig) -> str:

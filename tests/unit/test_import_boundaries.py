@@ -28,15 +28,18 @@ MAY_IMPORT = {
     "data": {"config", "errors", "languages", "models", "losses"},
     "evaluation": {"config", "data", "errors", "models", "read_ahead"},
     "mining": {"config", "data", "errors", "evaluation", "languages", "models"},
+    "export": {"config", "errors", "evaluation", "models"},
     "tracking": {"config", "errors", "run_directory"},
+    "lineage": {"config", "data", "tracking"},
     "comparison": {"config", "errors", "run_directory"},
+    "studies": {"comparison", "config", "coordinator", "errors", "run_directory", "tracking"},
     "train": {
         *("cli", "config", "data", "distributed", "errors", "losses", "models"),
         *("read_ahead", "run_directory", "stop_signals"),
     },
     "pipeline": {
-        *("config", "distributed", "errors", "evaluation", "run_directory", "run_lock", "step_log"),
-        *("stop_signals", "tracking", "train"),
+        *("config", "distributed", "errors", "evaluation", "lineage", "run_directory", "run_lock"),
+        *("step_log", "stop_signals", "tracking", "train"),
     },
 }
 

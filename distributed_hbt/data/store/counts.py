@@ -34,6 +34,20 @@ def counts(entries: Entries, rows: int, queries: DatasetWriter, passages: Datase
     }
 
 
+def source_counts(index: PlanIndex, source: int) -> dict[str, Any]:
+    """Of one source: query entries, and its groups and query entries of each language that it has."""
+    mine = index.query_source == source
+    codes, per_language = np.unique(index.query_language[mine], return_counts=True)
+    seen = np.zeros(index.num_groups, dtype=bool)  # a byte a group, where sorting them takes far more
+    seen[index.query_group[mine]] = True
+    languages = [index.languages[code] for code in codes]
+    return {
+        "queries": int(mine.sum()),
+        "groups": int(seen.sum()),
+        "queries_per_language": dict(zip(languages, per_language.tolist(), strict=True)),
+    }
+
+
 def _pairs(index: PlanIndex) -> dict[str, int]:
     """`<query language>-<passage language>` -> rows that can be drawn; a text is no answer to itself."""
     found: dict[str, int] = {}

@@ -1,7 +1,5 @@
 """The store of a run: found by its fingerprint, or built."""
 
-import hashlib
-import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ from distributed_hbt.config.run import RunConfig
 from distributed_hbt.data.build_once import build_once
 from distributed_hbt.data.source_files import lexicon_identity, source_identity
 from distributed_hbt.data.store.building import build_store
+from distributed_hbt.data.store.digest import digest
 from distributed_hbt.data.store.reading import Store, open_store
 from distributed_hbt.errors import DataError
 from distributed_hbt.models.text import TextEncoder
@@ -61,9 +60,3 @@ def check_unchanged(data: DataConfig, identity: dict[str, Any], folder: Path) ->
     """Raises DataError where the files are no longer those of `identity`."""
     if any(identity[name] != value for name, value in data_identity(data, folder).items()):
         raise DataError("data.sources", "files changed while they were read", "start again")
-
-
-def digest(identity: dict[str, Any]) -> str:
-    """32 hexadecimal digits that name an identity."""
-    content = json.dumps(identity, sort_keys=True, ensure_ascii=False)
-    return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()

@@ -13,6 +13,8 @@ from distributed_hbt.data.build_once import damage
 from distributed_hbt.data.example import BadRow
 from distributed_hbt.data.plan.index import PlanIndex
 from distributed_hbt.data.store.columns import TokenColumn, load_dataset
+from distributed_hbt.data.store.counts import source_counts
+from distributed_hbt.data.store.digest import digest
 from distributed_hbt.data.store.entries import INDEX_ARRAYS
 from distributed_hbt.errors import DataError
 
@@ -60,6 +62,21 @@ class Store:
     def fingerprint(self) -> str:
         """Names the content: the same data, tokenizer and settings have the same one anywhere."""
         return str(self._content["fingerprint"])
+
+    @property
+    def data_fingerprint(self) -> str:
+        """Names the rows: the same data has the same one with any tokenizer, prompts and lengths."""
+        return digest({name: self._identity[name] for name in ("format", "sources")})
+
+    @property
+    def source_digests(self) -> list[str]:
+        """A digest of the settings and files of each source, without their paths."""
+        return [digest(source) for source in self._identity["sources"]]
+
+    def source_counts(self) -> list[dict[str, Any]]:
+        """Of each source: its `queries`, and its `groups` and `queries_per_language`."""
+        index = self.index
+        return [source_counts(index, source) for source in range(len(self._identity["sources"]))]
 
     @property
     def counts(self) -> dict[str, Any]:
@@ -112,6 +129,10 @@ class Store:
     def docid(self, passage: int) -> str:
         """The passage's id in the first row that has it."""
         return str(self._passages[passage]["docid"])
+
+    @property
+    def _identity(self) -> dict[str, Any]:
+        return dict(self._content["identity"])
 
     @property
     def bad_rows(self) -> BadRows:

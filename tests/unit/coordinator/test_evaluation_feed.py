@@ -3,7 +3,7 @@
 import contextlib
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from distributed_hbt.evaluation.jobs.job import Executor
 from distributed_hbt.evaluation.jobs.local import LocalExecutor
 from distributed_hbt.run_directory import RunDirectory
 from distributed_hbt.tracking.base import Status
+from distributed_hbt.tracking.datasets import DatasetFacts
 from tests.distributed.run_for_tests import write_run
 from tests.lareqa_files import write_lareqa
 from tests.tiny_encoder import write_checkpoint
@@ -40,6 +41,12 @@ class Recorder:
         self.evaluated.append(step)
 
     def log_artifact(self, path: Path, folder: str = "") -> None: ...
+
+    def log_datasets(self, datasets: Sequence[DatasetFacts]) -> None: ...
+
+    def set_tags(self, tags: Mapping[str, str]) -> None: ...
+
+    def watch_system(self) -> None: ...
 
     def close(self) -> None: ...
 

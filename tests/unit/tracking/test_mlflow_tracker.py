@@ -6,6 +6,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,22 @@ def test_evaluation_measures_and_artifacts_arrive(run: RunConfig, client: Any) -
     assert metric.step == 100
     (kept,) = (Path(run.output_dir) / "mlartifacts").glob("*/artifacts/evaluation/*/xquad_r/summary.json")
     assert json.loads(kept.read_text()) == summary
+
+
+def test_system_metrics_are_of_the_run_s_time_and_end_with_it(run: RunConfig, client: Any) -> None:
+    """A second start whose samples cover those of the first; samples after the end."""
+    for _ in range(2):
+        tracker = open_tracker(run, run.run_dir, world_size=1)
+        tracker.watch_system(interval=0.3)  # type: ignore[call-arg]
+        time.sleep(1.5)
+        tracker.finish("FINISHED")
+    history = client.get_metric_history(tracker.run_id, "system/cpu_utilization_percentage")
+    steps = [metric.step for metric in history]
+    assert steps == sorted(steps)
+    assert steps[-1] >= 2
+    count = len(history)
+    time.sleep(0.5)
+    assert len(client.get_metric_history(tracker.run_id, "system/cpu_utilization_percentage")) == count
 
 
 def test_a_resumed_run_goes_on_with_its_mlflow_run(

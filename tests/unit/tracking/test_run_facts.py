@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from distributed_hbt.config.fingerprint import system_fingerprint
 from distributed_hbt.config.load import validate
 from distributed_hbt.config.run import RunConfig
 from distributed_hbt.tracking.git_commit import GitCommit, git_commit
@@ -68,15 +69,21 @@ def test_a_password_is_no_parameter() -> None:
 
 def test_tags_say_what_the_run_is() -> None:
     """A run of unknown code and versions can not be repeated."""
+    made = config(tracking={"tags": {"team": "ir"}}, sampling={"strategy": "x_y"})
     tags = run_tags(
-        config(tracking={"tags": {"team": "ir"}}, sampling={"strategy": "x_y"}),
+        made,
         world_size=4,
         commit=GitCommit("abc123", dirty=True),
         versions={"torch": "2.13.0"},
     )
     assert tags == {
         "strategy": "x_y",
+        "model": "qwen3",
         "model_family": "qwen3",
+        "fine_tuning": "full",
+        "seed": "13",
+        "benchmarks": "",
+        "system": system_fingerprint(made),
         "world_size": "4",
         "version.torch": "2.13.0",
         "git_commit": "abc123",
@@ -84,6 +91,20 @@ def test_tags_say_what_the_run_is() -> None:
         "git_dirty": "true",
         "team": "ir",
     }
+
+
+def test_a_model_and_how_it_is_trained_are_named_for_people() -> None:
+    """A path, or a whole architecture, in a column of a table; alpha of a strategy that has none."""
+
+    def tags(**changes: Any) -> dict[str, str]:
+        return run_tags(config(**changes), world_size=1, commit=None, versions={})
+
+    sizes = {"model_type": "qwen3", "num_hidden_layers": 3, "hidden_size": 128}
+    random = tags(model={"architecture": sizes, "tokenizer": "any", "lora": {"rank": 8}})
+    assert (random["model"], random["fine_tuning"], random["alpha"]) == ("qwen3 3x128", "lora r8", "0.5")
+    assert tags(model={"base": "org/name"})["model"] == "org/name"
+    assert tags(model={"base": "/data/models/name-8b"})["model"] == "name-8b"
+    assert "alpha" not in tags(sampling={"strategy": "x_x", "alpha": 0.25})
 
 
 def test_the_family_of_a_local_base_is_read_from_its_configuration(tmp_path: Path) -> None:

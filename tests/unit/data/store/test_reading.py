@@ -174,3 +174,35 @@ def test_the_parts_are_hugging_face_datasets(
     assert passages[0] == {"input_ids": texts.passages(["rain"])[0], "docid": "d1"}
     assert load_from_disk(str(folder / "groups"))["group_id"][:] == ["hbt_jsonl/g"]
     assert load_from_disk(str(folder / "queries")).column_names == ["input_ids", "where"]
+
+
+def test_each_source_is_counted_by_itself(build: Callable[..., Store], row: Row) -> None:
+    """Sources whose counts run together, or a group counted once for each language."""
+    one = [
+        row(f"g{i}", f"{code} {i}", f"{code}-{code}", [f"{code} text {i}"])
+        for i in range(3)
+        for code in ("de", "en")
+    ]
+    other = [row("h", "why", "en-en", ["since"]), row("g0", "pourquoi", "fr-fr", ["car"])]
+    store = build(one, other)
+    assert store.source_counts() == [
+        {"queries": 6, "groups": 3, "queries_per_language": {"de": 3, "en": 3}},
+        {"queries": 2, "groups": 2, "queries_per_language": {"en": 1, "fr": 1}},
+    ]
+
+
+def test_rows_are_named_by_a_fingerprint_that_no_tokenizer_changes(
+    make_run: MakeRun, row: Row, texts: TextEncoder, tokenizer: Any, tmp_path: Path
+) -> None:
+    """Runs on the same data with other prompts that can not be found together; a source that hides behind
+    another one."""
+    rows = [row("g", "why", "en-en", ["since"])]
+    shorter = TextEncoder(tokenizer, texts.settings.model_copy(update={"max_query_length": 20}))  # type: ignore[attr-defined]
+    one = prepare_store(make_run(rows), texts, tmp_path / "stores")
+    other = prepare_store(make_run(rows, folder="moved"), shorter, tmp_path / "stores")
+    assert one.fingerprint != other.fingerprint
+    assert one.data_fingerprint == other.data_fingerprint
+    assert one.source_digests == other.source_digests
+    more = prepare_store(make_run(rows, [row("h", "how", "en-en", ["so"])]), texts, tmp_path / "stores")
+    assert more.data_fingerprint != one.data_fingerprint
+    assert more.source_digests[0] == one.source_digests[0] != more.source_digests[1]

@@ -1,0 +1,1 @@
+"""Encoders as folders that other libraries read: sentence-transformers, or plain Hugging Face."""
