@@ -92,6 +92,14 @@ def alone() -> Comparison:
     return xquad_r(("hybrid",), None)
 
 
+HOSTILE = ("<script>alert('x')</script>", "漢字 & العربية 🦜 $x_1$", "a\"b'c --> " + "very-long-name-" * 6)
+
+
+def hostile() -> Comparison:
+    """Names that are markup, in other scripts, mathematics for matplotlib, and far too long."""
+    return xquad_r(HOSTILE, HOSTILE[0])
+
+
 def row(
     rng: random.Random,
     names: Sequence[str],

@@ -34,20 +34,20 @@ def interval(low: float | None, high: float | None, decimals: int) -> str:
     """Empty where it is not known."""
     if low is None or high is None:
         return ""
-    return f"[{number(low, decimals)}, {number(high, decimals)}]"
+    return f"[{number(low, decimals)},\N{NO-BREAK SPACE}{number(high, decimals)}]"
 
 
 def p_value(value: float) -> str:
     """Three decimals, and never zero."""
-    return "<\N{THIN SPACE}0.001" if value < 0.001 else f"{value:.3f}"
+    return "<\N{NARROW NO-BREAK SPACE}0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def percent(share: float) -> str:
-    return f"{100 * share:.1f}\N{THIN SPACE}%"
+    return f"{100 * share:.1f}\N{NARROW NO-BREAK SPACE}%"
 
 
 def count(value: int) -> str:
-    return f"{value:,}".replace(",", "\N{THIN SPACE}")
+    return f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
 def short(text: str, length: int = 20) -> str:

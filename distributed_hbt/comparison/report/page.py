@@ -11,7 +11,6 @@ from markupsafe import Markup
 from distributed_hbt.comparison.comparison import BenchmarkComparison, Comparison
 from distributed_hbt.comparison.report import tables
 from distributed_hbt.comparison.report.content import Plot, Section
-from distributed_hbt.comparison.report.figures import panel_as_svg, sign_as_svg
 from distributed_hbt.comparison.report.plots import (
     by_language,
     cells,
@@ -24,6 +23,7 @@ from distributed_hbt.comparison.report.plots import (
 )
 from distributed_hbt.comparison.report.rows import benchmark_name
 from distributed_hbt.comparison.report.style import Styles, styles_of
+from distributed_hbt.comparison.report.svg import panel_as_svg, sign_as_svg
 from distributed_hbt.comparison.report.verdicts import in_words
 
 _BOLD = "Bold: the best mean, whether or not it differs significantly."
@@ -64,7 +64,7 @@ def _benchmark(benchmark: BenchmarkComparison, comparison: Comparison, styles: S
     present = [s for s in styles if any(s in row.figures for row in benchmark.summary)]
     explanation = f"Mean, 95% interval. {_BOLD}"
     if baseline and len(present) > 1:
-        explanation += f" Below it: compared with {baseline}, after Holm's correction."
+        explanation += f" Below: how it compares with {baseline}, after Holm's correction."
     summary = tables.figures(benchmark.summary, present, baseline, f"{title}: figures", explanation)
     tested = tables.differences(
         benchmark.summary,

@@ -10,7 +10,7 @@ from pathlib import Path
 from distributed_hbt.comparison.comparison import Comparison
 from distributed_hbt.comparison.report import page, tables
 from distributed_hbt.comparison.report.content import Plot, Section
-from distributed_hbt.comparison.report.figures import write_png
+from distributed_hbt.comparison.report.png import write_png
 from distributed_hbt.errors import ConfigError
 
 _PAGE, _FIGURES, _PLOTS = "report.html", "comparison.json", "plots"

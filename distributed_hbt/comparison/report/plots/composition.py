@@ -82,7 +82,8 @@ def _by_system(found: Mapping[str, Sequence[Mapping[str, int]]]) -> dict[str, Co
 
 
 def _look(index: int) -> dict[str, Any]:
-    colour, hatch = SERIES[index % len(SERIES)], _HATCHES[index % len(_HATCHES)]
+    """Colours from the other end: the first are the systems'."""
+    colour, hatch = SERIES[-1 - index % len(SERIES)], _HATCHES[index % len(_HATCHES)]
     return {"facecolor": colour, "hatch": hatch, "edgecolor": SURFACE}
 
 
@@ -101,10 +102,11 @@ def _draw_kinds(counts: Counts, names: Sequence[str], axes: Axes) -> None:
 
 
 def _draw_languages(shares: heat_map.Cells, names: Sequence[str], systems: Sequence[str], axes: Axes) -> None:
+    shares = heat_map.in_per_cent(shares)
     largest = max(share for row in shares.values() for share in row.values())
     heat_map.draw(
         axes, shares, names, systems, scale=Normalize(0, largest), colours=SEQUENTIAL,
-        written=lambda share: f"{100 * share:.0f}", labels=("language", ""),
+        written=lambda share: f"{share:.0f}", labels=("language", ""),
     )  # fmt: skip
     axes.set_xticks(range(len(systems)), [numbers.short(name, 12) for name in systems])
 

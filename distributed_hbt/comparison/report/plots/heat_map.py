@@ -24,6 +24,10 @@ def columns_of(maps: Sequence[Cells]) -> list[str]:
     return list(dict.fromkeys(column for cells in maps for row in cells.values() for column in row))
 
 
+def in_per_cent(cells: Cells) -> Cells:
+    return {row: {column: 100 * share for column, share in of.items()} for row, of in cells.items()}
+
+
 def draw(
     axes: Axes,
     cells: Cells,

@@ -23,7 +23,7 @@ def plot(benchmark: BenchmarkComparison) -> Plot | None:
     largest = max(share for cells in shares.values() for row in cells.values() for share in row.values())
     title = f"{benchmark_name(benchmark.benchmark)}: languages of the best ten passages"
     draw = partial(
-        heat_map.draw, rows=rows, columns=columns, scale=Normalize(0, largest or 1),
+        heat_map.draw, rows=rows, columns=columns, scale=Normalize(0, 100 * largest or 1),
         colours=SEQUENTIAL, written=_whole,
         labels=("query language", "passage language"),
     )  # fmt: skip
@@ -32,8 +32,8 @@ def plot(benchmark: BenchmarkComparison) -> Plot | None:
         title,
         "Each row sums to 100: of the ten best passages for queries of that language, taken from the "
         "passages of all languages, how many per cent are in each language. A bright diagonal is a "
-        "preference for the query's own language, a bright column one for a language whatever the query. Without bias a row "
-        "follows the shares of the pool.",
+        "preference for the query's own language, a bright column one for a language whatever the query. "
+        "Without bias a row follows the shares of the pool.",
         tuple(
             Panel(name, _alternative(name, cells), partial(_draw, draw, cells), width=3.4, height=3.75)
             for name, cells in shares.items()
@@ -48,11 +48,11 @@ def plot(benchmark: BenchmarkComparison) -> Plot | None:
 
 
 def _draw(draw: "partial[None]", cells: Cells, axes: Axes) -> None:
-    draw(axes, cells)
+    draw(axes, heat_map.in_per_cent(cells))
 
 
-def _whole(share: float) -> str:
-    return f"{100 * share:.0f}"
+def _whole(per_cent: float) -> str:
+    return f"{per_cent:.0f}"
 
 
 def _alternative(name: str, cells: Cells) -> str:

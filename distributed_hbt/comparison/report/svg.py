@@ -1,19 +1,15 @@
-"""Plots as SVG for the page, one a panel, and as one PNG."""
+"""Panels as SVG that stands in the page: its text is text, its colours and fonts are the page's."""
 
 import io
 import re
-from pathlib import Path
 from xml.etree import ElementTree
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from distributed_hbt.comparison.report.content import LegendEntry, Panel, Plot
-from distributed_hbt.comparison.report.style import SURFACE, VARIABLES, drawing
+from distributed_hbt.comparison.report.content import LegendEntry, Panel
+from distributed_hbt.comparison.report.style import VARIABLES, drawing
 
-_MOST_COLUMNS = 3
-_DPI = 160
 _NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 _FRACTION = re.compile(r"(\.\d\d)\d+")
@@ -37,36 +33,6 @@ def sign_as_svg(entry: LegendEntry, prefix: str) -> str:
             handles=[entry.sign()], labels=[""], loc="center", borderpad=0, handletextpad=0, handlelength=2.4
         )
         return _svg(figure, prefix, {"aria-hidden": "true"})
-
-
-def write_png(plot: Plot, path: Path) -> None:
-    """All panels, with title and legend: what stands alone, as in MLflow."""
-    columns = min(_MOST_COLUMNS, len(plot.panels))
-    lines = [plot.panels[start : start + columns] for start in range(0, len(plot.panels), columns)]
-    heights = [max(panel.height for panel in line) + 0.25 for line in lines]
-    widths = [max(line[i].width for line in lines if i < len(line)) for i in range(columns)]
-    head, foot = 0.4, 0.3 * -(-len(plot.legend) // columns)
-    with drawing():
-        figure = Figure(
-            figsize=(sum(widths), sum(heights) + head + foot), facecolor=SURFACE, layout="constrained"
-        )
-        parts = figure.subfigures(
-            len(lines) + 2, 1, height_ratios=[head, *heights, max(foot, 0.05)], squeeze=False
-        )[:, 0]
-        parts[0].text(0.1 / sum(widths), 0.4, plot.title, size=12, weight="bold")
-        for part, line in zip(parts[1:-1], lines, strict=True):
-            cells = part.subfigures(1, columns, width_ratios=widths, squeeze=False)[0]
-            for cell, panel in zip(cells, line, strict=False):
-                axes = cell.add_subplot()
-                panel.draw(axes)
-                axes.set_title(panel.title)
-        if plot.legend:
-            parts[-1].legend(
-                handles=[entry.sign() for entry in plot.legend],
-                labels=[entry.label for entry in plot.legend],
-                **{"loc": "center", "ncols": columns, "handlelength": 2.4},
-            )
-        FigureCanvasAgg(figure).print_figure(path, dpi=_DPI, format="png", metadata={"Software": None})
 
 
 def _svg(figure: Figure, prefix: str, attributes: dict[str, str]) -> str:
