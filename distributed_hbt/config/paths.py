@@ -62,7 +62,11 @@ def _check(config: RunConfig, prefix: str) -> None:
 
 
 def _may_be_hub_id(field: str, value: str) -> bool:
-    return field in ("model.base", "model.tokenizer") and not Path(value).is_absolute() and value[0] != "."
+    return (
+        field.removeprefix("train.teacher.") in ("model.base", "model.tokenizer")
+        and not Path(value).is_absolute()
+        and value[0] != "."
+    )
 
 
 def _resolve(value: str, anchors: list[Path]) -> str:

@@ -116,6 +116,25 @@ class RunConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _teacher_fits(self) -> Self:
+        teacher = self.train.teacher
+        if teacher is None:
+            return self
+        if self.data.code_switching is not None:
+            raise ValueError(
+                "train.teacher would be asked code-switched queries; leave out it, or data.code_switching"
+            )
+        if self.train.distillation is not None and not teacher.contrastive:
+            raise ValueError(
+                "train.distillation goes with the contrastive loss; set train.teacher.contrastive: true"
+            )
+        if self.model.padding_free and teacher.form == "optimal_transport":
+            raise ValueError(
+                "train.teacher.form optimal_transport needs padded texts; set model.padding_free: false"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _evaluated_steps_have_checkpoints(self) -> Self:
         every = self.evaluation.every
         if every is not None and every % self.train.checkpoint_every:

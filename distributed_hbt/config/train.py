@@ -5,6 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from distributed_hbt.config.base import RunPath, Section
+from distributed_hbt.config.model import ModelConfig, TokenizerConfig
 
 
 class DistillationConfig(Section):
@@ -16,6 +17,42 @@ class DistillationConfig(Section):
     """The reranker's scores are divided by it."""
     temperature: float | None = Field(default=None, gt=0)
     """The encoder's scores are divided by it; null: as `train.temperature`."""
+
+
+class TeacherConfig(Section):
+    """A frozen encoder of one language teaches what parallel text says in the others."""
+
+    encoder: RunPath | None = None
+    """Folder of an encoder, as checkpoints have one in `encoder/`."""
+    model: ModelConfig | None = None
+    """Instead of `encoder`: a pretrained model, its pooling and its prompts, as in `model`."""
+    language: str = "en"
+    """The teacher's: it encodes the query and the passage that a row's group has in this language. A row
+    whose group has none is not taught."""
+    form: Literal["embedding", "optimal_transport"] = "embedding"
+    """embedding: the squared distance of the encoder's embedding from the teacher's (arXiv 2004.09813);
+    optimal_transport: the cost of moving the encoder's token states onto the teacher's, which is their
+    cosine distance under the entropic plan (arXiv 2301.12566)."""
+    weight: float = Field(default=1.0, gt=0)
+    """Of what the teacher says, beside the contrastive loss, whose weight is 1."""
+    contrastive: bool = True
+    """Whether there is a contrastive loss at all."""
+    regularisation: float = Field(default=0.1, gt=0)
+    """Entropy's weight in the plan of `optimal_transport`; smaller: closer to one token for one token."""
+    iterations: int = Field(default=50, ge=1)
+    """Sinkhorn iterations of `optimal_transport`."""
+
+    @model_validator(mode="after")
+    def _one_teacher(self) -> Self:
+        if (self.encoder is None) == (self.model is None):
+            raise ValueError("exactly one of encoder and model is needed; set one and leave out the other")
+        if self.model is not None:
+            for name in ("architecture", "lora"):
+                if getattr(self.model, name) is not None:
+                    raise ValueError(f"model.{name} makes no teacher; name a pretrained one in model.base")
+            if isinstance(self.model.tokenizer, TokenizerConfig):
+                raise ValueError("model.tokenizer is the teacher's own; leave it out")
+        return self
 
 
 class TrainConfig(Section):
@@ -48,6 +85,8 @@ class TrainConfig(Section):
     """Add the passage-to-query direction and halve the sum."""
     distillation: DistillationConfig | None = None
     """Learn from a reranker's scores too; null: only from what is positive and what is not."""
+    teacher: TeacherConfig | None = None
+    """Learn from a frozen encoder too, through parallel text; null: from the data alone."""
     gradient: Literal["plain", "cached"] = "plain"
     """plain: one backward through the whole local batch; cached: GradCache, chunk by chunk."""
     reduce_gradients: Literal["auto", "once", "by_chunk"] = "auto"

@@ -8,8 +8,9 @@ import torch
 from numpy.typing import NDArray
 
 from distributed_hbt.data.chunks import Positions, cut_alike, padded_tokens
+from distributed_hbt.data.counterparts import Counterparts
 from distributed_hbt.data.plan.batch_plan import BatchPlan
-from distributed_hbt.data.rows import Rows, draw_rows
+from distributed_hbt.data.rows import Int64, Rows, draw_rows
 from distributed_hbt.data.shares import Shares, make_shares
 from distributed_hbt.data.store import Store
 from distributed_hbt.losses.info_nce import Columns
@@ -26,6 +27,10 @@ class RankBatch:
     positive first, -1 where it has fewer, and `score_BP` what a reranker gave them, NaN where nothing.
     Token counts are of the whole global batch; `repeated_tokens` are those of passages that further rows
     share, which are not encoded again.
+
+    Where there is a teacher, `counterpart_S` are the store's numbers of what it reads in the place of each
+    sequence (of queries, then of passages; -1 for nothing), and `count_S` how many rows of the global batch
+    that counts for: 1 for a query, for a passage the rows whose positive it is.
     """
 
     step: int
@@ -43,6 +48,8 @@ class RankBatch:
     padded_tokens: int
     repeated_tokens: int
     query_entries: NDArray[np.int64]
+    counterpart_S: NDArray[np.int64] | None = None
+    count_S: NDArray[np.int64] | None = None
 
 
 class RankBatches:
@@ -61,6 +68,7 @@ class RankBatches:
         hard_negatives_only: bool,
         symmetric: bool,
         padding_free: bool,
+        counterparts: Counterparts | None = None,
     ) -> None:
         self._store = store
         self._plan = plan
@@ -72,6 +80,7 @@ class RankBatches:
         self._hard_negatives_only = hard_negatives_only
         self._symmetric = symmetric
         self._padding_free = padding_free
+        self._counterparts = counterparts
 
     def batch(self, step: int) -> RankBatch:
         """This rank's share of step `step`, counted from 0."""
@@ -84,6 +93,7 @@ class RankBatches:
         chunks_by_rank = cut_alike(lengths_by_rank, self._max_tokens_per_chunk, padding_free=free)
         cuts = zip(chunks_by_rank, lengths_by_rank, strict=True)
         real_tokens = int(sum(lengths.sum() for lengths in lengths_by_rank))
+        counterpart_S, count_S = self._taught(rows, local, shares)
         return RankBatch(
             step=step,
             kind=planned.kind,
@@ -100,7 +110,19 @@ class RankBatches:
             padded_tokens=sum(padded_tokens(*cut, padding_free=free) for cut in cuts),
             repeated_tokens=self._tokens_row_by_row(rows) - real_tokens,
             query_entries=local.query_B,
+            counterpart_S=counterpart_S,
+            count_S=count_S,
         )
+
+    def _taught(self, rows: Rows, local: Rows, shares: Shares) -> tuple[Int64 | None, Int64 | None]:
+        """`counterpart_S` and `count_S` of the rank's sequences."""
+        if self._counterparts is None:
+            return None, None
+        query_B = self._counterparts.of_queries(local.query_B)
+        passage_N, count_N = self._counterparts.of_passages(shares.passages[self._rank], rows)
+        counterpart_S = np.concatenate([query_B, passage_N])
+        count_S = np.concatenate([np.ones(len(query_B), np.int64), count_N])
+        return counterpart_S, np.where(counterpart_S >= 0, count_S, 0)
 
     def _lengths(self, rows: Rows, shares: Shares, rank: int) -> NDArray[np.int64]:
         """Of the rank's sequences."""

@@ -21,13 +21,18 @@ class Distillation:
 
 @dataclass(frozen=True)
 class Objective:
-    """What is added up. `dimensions` are Matryoshka prefixes (arXiv 2205.13147), the full length left out."""
+    """What is added up. `dimensions` are Matryoshka prefixes (arXiv 2205.13147), the full length left out.
+
+    Without `contrastive`, only what a teacher says counts; `teacher_weight` is its weight.
+    """
 
     temperature: float
     symmetric: bool
     dimensions: tuple[int, ...]
     normalize: bool
     distillation: Distillation | None = None
+    contrastive: bool = True
+    teacher_weight: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)

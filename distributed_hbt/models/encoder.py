@@ -67,6 +67,14 @@ class Encoder(nn.Module):
         assert isinstance(layout, Tensor), "the backbone takes no packed rows"
         return self._embedding(input_ids_BL, layout, self.padding_side, masked=self._needs_mask)
 
+    def with_tokens(self, input_ids_BL: Tensor, attention_mask_BL: Tensor) -> tuple[Tensor, Tensor]:
+        """embedding_BD as `forward` gives it, and the last layer's states of all tokens, hidden_BLD."""
+        side = self.padding_side
+        masked = self._mask_and_positions(attention_mask_BL, side)
+        inputs = masked if self._needs_mask else {"attention_mask": None}
+        hidden_BLD: Tensor = self.backbone(input_ids=input_ids_BL, **inputs).last_hidden_state
+        return self._normalized(pool(self.pooling, hidden_BLD, attention_mask_BL, side)), hidden_BLD
+
     @torch.no_grad()
     def embed(self, input_ids_BL: Tensor, layout: Tensor | Packing) -> Tensor:
         """embedding_BD as `forward` gives it, to rounding, for encoding alone: no gradient, less work.

@@ -152,6 +152,15 @@ def load_encoder(
         raise CheckpointError(str(folder), f"{error.where}: {error.what}", _REMEDY) from error
 
 
+def load_texts(folder: Path) -> TextEncoder:
+    """What turns texts into tokens for the encoder in `folder`, whose weights are not read.
+
+    Raises CheckpointError where it is damaged.
+    """
+    manifest = EncoderManifest.read(folder)
+    return TextEncoder(_read_tokenizer(folder), manifest)
+
+
 def _assembled(
     folder: Path, backbone: Any, manifest: EncoderManifest, device: str | torch.device
 ) -> LoadedEncoder:

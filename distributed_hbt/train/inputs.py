@@ -7,7 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from distributed_hbt.data.chunks import Positions
 from distributed_hbt.data.rank_batch import RankBatch, RankBatches
+from distributed_hbt.data.store import Store
 from distributed_hbt.losses.info_nce import ColumnBlocks, Columns
 from distributed_hbt.models.packing import Packing, pack
 from distributed_hbt.models.text import TextEncoder
@@ -31,11 +33,47 @@ class StepInputs:
     queries: ColumnBlocks | None
     own_BP: Tensor
     score_BP: Tensor
+    taught: "TaughtInputs | None" = None
 
     @property
     def rows(self) -> int:
         """Of this rank."""
         return len(self.batch.query_entries)
+
+
+@dataclass(frozen=True, eq=False)
+class TaughtInputs:
+    """What a teacher reads, chunk by chunk, and what it says.
+
+    count_S, for the rows of all chunks: how many rows of the global batch each counts for. target_SD are the
+    teacher's embeddings, zero where count_S is; None until it was asked, and where it says token states.
+    """
+
+    lessons: tuple["Lesson | None", ...]
+    count_S: Tensor
+    target_SD: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """The teacher's tokens for K of a chunk's sequences, row_K."""
+
+    input_ids_KM: Tensor
+    mask_KM: Tensor
+    row_K: Tensor
+
+
+@dataclass(frozen=True)
+class TeacherTexts:
+    """The data as the teacher's tokenizer sees it: its store has the numbers of the run's own."""
+
+    texts: TextEncoder
+    store: Store
+
+    def tokens(self, number: int, *, query: bool) -> list[int]:
+        """Of a query entry or a passage."""
+        column = self.store.query_tokens if query else self.store.passage_tokens
+        return column(number).tolist()  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
@@ -50,6 +88,7 @@ class InputMaker:
     block_size: int
     device: torch.device
     padding_free: bool = False
+    teacher: TeacherTexts | None = None
 
     def make(self, step: int) -> StepInputs:
         """The inputs of step `step`, counted from 0, on the device or on their way there."""
@@ -67,6 +106,7 @@ class InputMaker:
             queries=None if batch.queries is None else self._blocks(batch.queries, batch.query_counts),
             own_BP=self._moved(batch.own_BP),
             score_BP=self._moved(batch.score_BP),
+            taught=None if self.teacher is None else self._taught(batch, self.teacher),
         )
 
     def ahead(self, first: int, stop: int) -> Generator[StepInputs, None, None]:
@@ -96,6 +136,29 @@ class InputMaker:
             (chunk_seed,) = np.random.SeedSequence(parts).generate_state(1, np.uint64)
             yield Chunk(*self._ids_and_layout(token_lists), seed=int(chunk_seed >> 1))
 
+    def _taught(self, batch: RankBatch, teacher: TeacherTexts) -> TaughtInputs:
+        assert batch.counterpart_S is not None
+        assert batch.count_S is not None
+        position_S = np.concatenate(batch.chunks)
+        count_S = batch.count_S[position_S].astype(np.float32)
+        count_S[len(batch.sequences) :] = 0  # surplus rows only repeat a sequence
+        lessons = tuple(self._lesson(batch, positions, teacher) for positions in batch.chunks)
+        return TaughtInputs(lessons, self._moved(torch.from_numpy(count_S)))
+
+    def _lesson(self, batch: RankBatch, positions: Positions, teacher: TeacherTexts) -> Lesson | None:
+        assert batch.counterpart_S is not None
+        assert batch.count_S is not None
+        (row_K,) = np.nonzero(batch.count_S[positions])
+        if not len(row_K):
+            return None
+        queries = len(batch.query_entries)
+        token_lists = [
+            teacher.tokens(int(batch.counterpart_S[place]), query=place < queries)
+            for place in np.asarray(positions)[row_K].tolist()
+        ]
+        ids_KM, mask_KM = teacher.texts.pad(token_lists)
+        return Lesson(self._moved(ids_KM), self._moved(mask_KM), self._moved(torch.from_numpy(row_K)))
+
     def _ids_and_layout(self, token_lists: list[list[int]]) -> tuple[Tensor, Tensor | Packing]:
         if self.padding_free:
             ids_1T, packing = pack(token_lists)
@@ -116,6 +179,11 @@ def _tensors(inputs: StepInputs) -> Iterator[Tensor]:
     for chunk in inputs.chunks:
         yield from chunk.tensors()
     yield from (inputs.order_S, inputs.own_BP, inputs.score_BP)
+    if inputs.taught is not None:
+        yield inputs.taught.count_S
+        for lesson in inputs.taught.lessons:
+            if lesson is not None:
+                yield from (lesson.input_ids_KM, lesson.mask_KM, lesson.row_K)
     for columns in (inputs.passages, inputs.queries):
         if columns is not None:
             yield from columns.tensors()

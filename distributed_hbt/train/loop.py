@@ -22,6 +22,7 @@ from distributed_hbt.train.phases import Phases, not_measured
 from distributed_hbt.train.profile import StepProfile
 from distributed_hbt.train.schedule import learning_rate
 from distributed_hbt.train.step import cached_backward, plain_backward
+from distributed_hbt.train.teacher import Teacher
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Trainer:
     objective: Objective
     train: TrainConfig
     reduces_once: bool
+    teacher: Teacher | None = None
 
     def step(
         self,
@@ -89,6 +91,9 @@ class Trainer:
         return self._record(inputs.batch, mean_loss, rate, float(norm), seconds), ranks_asked > 0
 
     def _backward(self, inputs: StepInputs, phases: Phases) -> Tensor:
+        if self.teacher is not None:
+            with phases("teacher"):
+                inputs = self.teacher.answered(inputs)
         if self.train.gradient == "plain":
             return plain_backward(self.engine, inputs, self.objective, phases)
         coalesced = self.reduces_once and self.session.stage > 0

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from distributed_hbt.distributed.gather import gather
+from distributed_hbt.losses.embedding_distance import embedding_distance
 from distributed_hbt.losses.objective import GlobalEmbeddings, Objective, contrastive_loss
-from distributed_hbt.train.inputs import StepInputs
+from distributed_hbt.train.inputs import StepInputs, TaughtInputs
 from distributed_hbt.train.phases import Phases, not_measured
 
 Engine = Any
@@ -87,13 +88,26 @@ def rank_loss(
     embedding_SD: Tensor, inputs: StepInputs, objective: Objective, phases: Phases = not_measured
 ) -> Tensor:
     """The rank's mean loss from the embeddings of its chunks, gathered across ranks once."""
+    loss = _surplus_times_zero(embedding_SD, inputs.surplus)
+    if inputs.taught is not None:
+        with phases("loss"):
+            embedding_SD, cost_S = _embeddings_and_costs(embedding_SD, inputs.taught)
+            loss = loss + objective.teacher_weight * (cost_S * inputs.taught.count_S).sum() / inputs.rows
+    if not objective.contrastive:
+        return loss
     local_SD = embedding_SD[inputs.order_S]
     with phases("gather"):
         query_MD, passage_ND = _gathered(local_SD, inputs, queries_too=objective.symmetric)
     with phases("loss"):
         embeddings = GlobalEmbeddings(local_SD[: inputs.rows], passage_ND, query_MD)
-        loss = contrastive_loss(embeddings, inputs, objective)
-        return loss + _surplus_times_zero(embedding_SD, inputs.surplus)
+        return loss + contrastive_loss(embeddings, inputs, objective)
+
+
+def _embeddings_and_costs(embedding_SD: Tensor, taught: TaughtInputs) -> tuple[Tensor, Tensor]:
+    """The embeddings, and how far each is from what the teacher says of it."""
+    if taught.target_SD is not None:
+        return embedding_SD, embedding_distance(embedding_SD, taught.target_SD)
+    return embedding_SD[:, :-1], embedding_SD[:, -1]
 
 
 def _gathered(local_SD: Tensor, inputs: StepInputs, *, queries_too: bool) -> tuple[Tensor | None, Tensor]:

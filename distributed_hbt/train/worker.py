@@ -12,6 +12,7 @@ from pathlib import Path
 
 from distributed_hbt.config.run import RunConfig
 from distributed_hbt.config.train import TrainConfig
+from distributed_hbt.data.counterparts import Counterparts
 from distributed_hbt.data.plan.batch_plan import BatchPlan
 from distributed_hbt.data.rank_batch import RankBatches
 from distributed_hbt.data.store import Store, prepare_store
@@ -41,9 +42,10 @@ from distributed_hbt.train.checkpoint import (
 from distributed_hbt.train.chunked import ChunkedEncoder
 from distributed_hbt.train.costs import write_costs
 from distributed_hbt.train.engine import Session, build_engine, start_session
-from distributed_hbt.train.inputs import InputMaker
+from distributed_hbt.train.inputs import InputMaker, TeacherTexts
 from distributed_hbt.train.loop import StepRecord, Trainer, run_steps
 from distributed_hbt.train.profile import StepProfile
+from distributed_hbt.train.teacher import build_teacher, prepare_teacher, teacher_texts, transport_of
 
 _log = logging.getLogger(__name__)
 
@@ -59,6 +61,7 @@ class Prepared:
     texts: TextEncoder
     store: Store
     plan: BatchPlan
+    teacher: TeacherTexts | None = None
 
 
 def prepare(config: RunConfig) -> Prepared:
@@ -67,13 +70,15 @@ def prepare(config: RunConfig) -> Prepared:
     texts = TextEncoder(prepare_tokenizer(config, folder), config.model)
     if config.model.architecture is not None:
         check_buildable(config.model, len(texts.tokenizer))
+    of_teacher = teacher_texts(config)
     store = prepare_store(config, texts, folder)
     if config.train.distillation is not None and not store.has_scores:
         what = "no passage of the data has a reranker's score"
         raise DataError(
             "train.distillation", what, "add scores to the rows (docs/data.md), or set it to null"
         )
-    return Prepared(texts, store, make_plan(config, store))
+    teacher = prepare_teacher(config, of_teacher, store, folder)
+    return Prepared(texts, store, make_plan(config, store), teacher)
 
 
 def train(
@@ -100,9 +105,12 @@ def train(
         base="../../../base" if _has_random_base(config) else None,
     )
     saved = Saved(texts.tokenizer, manifest, adapter=config.model.lora is not None)
-    engine = build_engine(session, ChunkedEncoder(encoder), config.train)
+    session.before_building(pretrained=False)  # the teacher is not partitioned, whatever the encoder is
+    teacher = build_teacher(config, encoder.dimension, session.device)
+    engine = build_engine(session, ChunkedEncoder(encoder, transport_of(config)), config.train)
     inputs = build_inputs(config, session, prepared)
-    trainer = Trainer(session, engine, inputs, build_objective(config), config.train, reduces_once(config))
+    objective = build_objective(config)
+    trainer = Trainer(session, engine, inputs, objective, config.train, reduces_once(config), teacher)
 
     def state(step: int) -> TrainState:
         return TrainState(
@@ -145,6 +153,7 @@ def make_plan(config: RunConfig, store: Store) -> BatchPlan:
 
 def build_batches(config: RunConfig, ranks: Ranks, store: Store, plan: BatchPlan) -> RankBatches:
     """The rank's batches as the configuration asks for them."""
+    teacher = config.train.teacher
     return RankBatches(
         store,
         plan,
@@ -156,17 +165,21 @@ def build_batches(config: RunConfig, ranks: Ranks, store: Store, plan: BatchPlan
         hard_negatives_only=config.train.loss == "printed",
         symmetric=config.train.symmetric,
         padding_free=config.model.padding_free,
+        counterparts=None if teacher is None else Counterparts(store, teacher.language),
     )
 
 
 def build_objective(config: RunConfig) -> Objective:
     """The training objective as the configuration asks for it."""
+    teacher = config.train.teacher
     return Objective(
         temperature=config.train.temperature,
         symmetric=config.train.symmetric,
         dimensions=config.model.matryoshka_dimensions,
         normalize=config.model.normalize,
         distillation=_distillation(config.train),
+        contrastive=teacher is None or teacher.contrastive,
+        teacher_weight=0.0 if teacher is None else teacher.weight,
     )
 
 
@@ -180,6 +193,7 @@ def build_inputs(config: RunConfig, session: Session, prepared: Prepared) -> Inp
         block_size=config.train.loss_block_size,
         device=session.device,
         padding_free=config.model.padding_free,
+        teacher=prepared.teacher,
     )
 
 

@@ -31,6 +31,7 @@ from distributed_hbt.train.inputs import InputMaker
 from distributed_hbt.train.inputs import _tensors as input_tensors
 from distributed_hbt.train.loop import StepRecord, Trainer
 from distributed_hbt.train.phases import not_measured
+from distributed_hbt.train.teacher import build_teacher, prepare_teacher, teacher_texts, transport_of
 from distributed_hbt.train.weights import whole_weights
 from distributed_hbt.train.worker import (
     Prepared,
@@ -97,9 +98,13 @@ def trainer(run_file: str, overrides: list[str]) -> Trainer:
     encoder = build_encoder(config.model, config.seed, vocab_size=len(texts.tokenizer))
     wake_adapters(encoder)
     adapt_layers(encoder, config.train, session)
-    engine = build_engine(session, ChunkedEncoder(encoder), config.train)
-    inputs = build_inputs(config, session, Prepared(texts, store, make_plan(config, store)))
-    return Trainer(session, engine, inputs, build_objective(config), config.train, reduces_once(config))
+    session.before_building(pretrained=False)
+    teacher = build_teacher(config, encoder.dimension, session.device)
+    engine = build_engine(session, ChunkedEncoder(encoder, transport_of(config)), config.train)
+    taught = prepare_teacher(config, teacher_texts(config), store, store_folder(config))
+    inputs = build_inputs(config, session, Prepared(texts, store, make_plan(config, store), taught))
+    objective = build_objective(config)
+    return Trainer(session, engine, inputs, objective, config.train, reduces_once(config), teacher)
 
 
 def gradients(run_file: str, overrides: list[str], plant: str | None = None) -> dict[str, np.ndarray]:

@@ -19,6 +19,7 @@ from distributed_hbt.data.store import prepare_store
 from distributed_hbt.data.trained_tokenizer import prepare_tokenizer
 from distributed_hbt.distributed.process_group import Ranks
 from distributed_hbt.models.build import build_encoder
+from distributed_hbt.models.saved import load_encoder
 from distributed_hbt.models.text import TextEncoder
 from distributed_hbt.train.worker import build_batches, make_plan, store_folder
 from tests.distributed.run_for_tests import wake_adapters
@@ -39,12 +40,22 @@ class Reference:
         )
         self.positives: dict[str, set[tuple[int, ...]]] = defaultdict(set)
         self.scores: dict[tuple[str, tuple[int, ...]], float] = {}
+        self._teacher_passages: dict[tuple[str, str], list[str]] = {}
+        self._teacher_queries: dict[str, str] = {}
+        self.teacher = None
+        if self.config.train.teacher is not None:
+            assert self.config.train.teacher.encoder is not None
+            self.teacher = load_encoder(Path(self.config.train.teacher.encoder))
         self._read_file()
 
     def _read_file(self) -> None:
         source: Any = self.config.data.sources[0]
         for line in Path(source.path).read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
+            texts = [passage["text"] for passage in row["positive_passages"]]
+            self._teacher_passages[row["group_id"], row["passage_language"]] = texts
+            if row["query_language"] == "en":
+                self._teacher_queries[row["group_id"]] = row["query"]
             for passage in row["positive_passages"] + row["negative_passages"]:
                 tokens = tuple(self.texts.passages([passage["text"]])[0])
                 if passage in row["positive_passages"]:
@@ -66,6 +77,9 @@ class Reference:
         loss = cross_entropy(scores_BN.masked_fill(masked_BN, -math.inf), target_B)
         if train.distillation is not None:
             loss = loss + train.distillation.weight * self._divergence(batch, scores_BN)
+        if train.teacher is not None:
+            taught = train.teacher.weight * self._taught(batch, target_B)
+            return (loss if train.teacher.contrastive else 0) + taught
         if not train.symmetric:
             return loss
         positive_BB, masked_BB = scores_BN[:, target_B], masked_BN[:, target_B]
@@ -113,6 +127,46 @@ class Reference:
             teacher = (torch.tensor(given) / distillation.teacher_temperature).softmax(0)
             total = total + (teacher * (teacher.log() - student)).sum()
         return total / len(batch.query_entries)
+
+    def _taught(self, batch: RankBatch, target_B: torch.Tensor) -> torch.Tensor:
+        """Mean over the rows, text by text, without chunks: the query's cost and the positive's."""
+        total, rows = torch.zeros(()), len(batch.query_entries)
+        for i, entry in enumerate(batch.query_entries):
+            group = self._group(entry)
+            positive = batch.sequences[rows + int(target_B[i])].tolist()
+            (place,) = {
+                own.index(positive)
+                for (of_group, _), texts in self._teacher_passages.items()
+                if of_group == group and positive in (own := self.texts.passages(texts))
+            }
+            english = self._teacher_passages[group, "en"][place]
+            assert self.teacher is not None
+            (query,) = self.teacher.texts.queries([self._teacher_queries[group]])
+            (passage,) = self.teacher.texts.passages([english])
+            for tokens, theirs in ((batch.sequences[i].tolist(), query), (positive, passage)):
+                total = total + self._cost(tokens, theirs)
+        return total / rows
+
+    def _cost(self, tokens: list[int], theirs: list[int]) -> torch.Tensor:
+        """Of one text and what the teacher reads in its place."""
+        settings = self.config.train.teacher
+        assert settings is not None
+        assert self.teacher is not None
+        own, other = self.texts.pad([tokens]), self.teacher.texts.pad([theirs])
+        if settings.form == "embedding":
+            return ((self.encoder(*own) - self.teacher.encoder(*other).detach()) ** 2).sum()
+        states_LD = self.encoder.backbone(input_ids=own[0], attention_mask=own[1]).last_hidden_state[0]
+        backbone = self.teacher.encoder.backbone
+        theirs_MD = backbone(input_ids=other[0], attention_mask=other[1]).last_hidden_state[0].detach()
+        lengths = states_LD.norm(dim=1)[:, None] * theirs_MD.norm(dim=1)[None]
+        cost_LM = 1 - states_LD @ theirs_MD.T / lengths
+        kernel_LM = np.exp(-cost_LM.detach().double().numpy() / settings.regularisation)
+        row_L, column_M = np.ones(len(kernel_LM)), np.full(kernel_LM.shape[1], 1 / kernel_LM.shape[1])
+        for _ in range(settings.iterations):
+            row_L = 1 / len(row_L) / (kernel_LM @ column_M)
+            column_M = 1 / len(column_M) / (row_L @ kernel_LM)
+        plan_LM = torch.from_numpy(row_L[:, None] * kernel_LM * column_M).float()
+        return (plan_LM * cost_LM).sum()
 
     def _is_negative(self, batch: RankBatch, column: int) -> bool:
         """Whether the passage is a hard negative of any row."""
