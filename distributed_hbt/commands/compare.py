@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 
@@ -26,7 +27,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of the tables, such as cross:nDCG@10 (groups: mono, cross, multi, mean); may be repeated",
     )
     parser.add_argument("--languages", action="store_true", help="tables by query language too")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="write report, tables, JSON and plots there")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="write the report there: a page, its figures as JSON, tables and plots",
+    )
+    parser.add_argument("--title", default="Runs compared", help="of the report")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="everything as JSON")
     form.add_argument("--markdown", action="store_true", help="tables in Markdown")
@@ -39,11 +46,15 @@ def run(options: argparse.Namespace) -> int:
     from distributed_hbt.compared_runs import compared_systems
     from distributed_hbt.comparison.compare import compare
     from distributed_hbt.comparison.render import latex, markdown, print_tables
+    from distributed_hbt.comparison.report.write import write_report
     from distributed_hbt.comparison.tables import tables_of
 
     with compared_systems(options.runs, options.experiment, options.tracking_uri) as systems:
         comparison = compare(systems, baseline=options.baseline, **_measures(options.measure))
     tables = list(tables_of(comparison, by_language=options.languages))
+    if options.out is not None:
+        report = write_report(comparison, options.out, title=options.title)
+        print(f"the report: {report.page}", file=sys.stderr)
     if options.json:
         print(json.dumps(comparison.as_json(), ensure_ascii=False, allow_nan=False))
     elif options.markdown:

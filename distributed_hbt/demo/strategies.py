@@ -1,4 +1,4 @@
-"""The demo's runs: one a strategy, alike in everything else."""
+"""The demo's runs: one a strategy and seed, alike in everything else."""
 
 from pathlib import Path
 from typing import Any
@@ -8,15 +8,16 @@ import yaml
 from distributed_hbt.demo.sample.write import SampleFiles
 
 STRATEGIES = ("x_x_mono", "x_y", "hybrid")
+SEEDS = (13, 14, 15)
 NUM_RANKS = 2
 
 
-def run_content(strategy: str, out: Path, sample: SampleFiles) -> dict[str, Any]:
-    """The run configuration of one strategy on the embedded sample."""
+def run_content(strategy: str, seed: int, out: Path, sample: SampleFiles) -> dict[str, Any]:
+    """The run configuration of one strategy and seed on the embedded sample."""
     return {
-        "name": strategy,
+        "name": f"{strategy}-{seed}",
         "output_dir": str(out),
-        "seed": 13,
+        "seed": seed,
         "model": {
             "architecture": {
                 "model_type": "qwen3",
@@ -35,13 +36,13 @@ def run_content(strategy: str, out: Path, sample: SampleFiles) -> dict[str, Any]
         "data": {"sources": [{"format": "hbt_jsonl", "path": str(sample.train)}]},
         "sampling": {"strategy": strategy, "alpha": 0.5},
         "train": {
-            "max_steps": 400,
+            "max_steps": 300,
             "global_batch_size": 64,
             "learning_rate": 1e-3,
             "warmup_steps": 30,
             "temperature": 0.05,
             "max_tokens_per_chunk": 1024,
-            "checkpoint_every": 400,
+            "checkpoint_every": 300,
             "deepspeed": str(out / "zero2.json"),
         },
         "evaluation": {
@@ -59,9 +60,9 @@ def run_content(strategy: str, out: Path, sample: SampleFiles) -> dict[str, Any]
     }
 
 
-def write_run(strategy: str, out: Path, sample: SampleFiles) -> Path:
-    """Write the strategy's run file into `out`."""
-    file = out / f"{strategy}.yaml"
-    content = run_content(strategy, out, sample)
+def write_run(strategy: str, seed: int, out: Path, sample: SampleFiles) -> Path:
+    """Write the run file of a strategy and seed into `out`."""
+    file = out / f"{strategy}-{seed}.yaml"
+    content = run_content(strategy, seed, out, sample)
     file.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
     return file

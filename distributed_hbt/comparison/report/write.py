@@ -1,4 +1,4 @@
-"""A comparison as a folder: the page, its figures as JSON, its plots as PNG."""
+"""A comparison as a folder: the page, its figures as JSON, its tables as Markdown and LaTeX, its plots as PNG."""
 
 import json
 import os
@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distributed_hbt.comparison.comparison import Comparison
+from distributed_hbt.comparison.render import latex, markdown
 from distributed_hbt.comparison.report import page, tables
 from distributed_hbt.comparison.report.content import Plot, Section
 from distributed_hbt.comparison.report.png import write_png
+from distributed_hbt.comparison.tables import tables_of
 from distributed_hbt.errors import ConfigError
 
 _PAGE, _FIGURES, _PLOTS = "report.html", "comparison.json", "plots"
+_MARKDOWN, _LATEX = "tables.md", "tables.tex"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,7 @@ def write_report(
     lead: str | None = None,
     sections: Sequence[Section] = (),
 ) -> ReportFiles:
-    """Write report.html, comparison.json and plots/*.png into `folder`, all of them or none.
+    """Write report.html, comparison.json, tables.md, tables.tex and plots/*.png into `folder`, all of them or none.
 
     `lead` and `sections` stand before what the comparison itself has to show. A report that is there already
     is replaced; raises ConfigError if the folder holds anything else, or can not be written.
@@ -49,6 +52,9 @@ def write_report(
         names = [_write_plot(plot, partial / _PLOTS) for section in shown for plot in section.plots]
         (partial / _FIGURES).write_text(content, encoding="utf-8")
         (partial / _PAGE).write_text(html, encoding="utf-8")
+        every = list(tables_of(comparison, by_language=True))
+        (partial / _MARKDOWN).write_text(markdown(every), encoding="utf-8")
+        (partial / _LATEX).write_text(latex(every), encoding="utf-8")
         if folder.exists():
             shutil.rmtree(folder)
         partial.replace(folder)
@@ -73,7 +79,7 @@ def _write_plot(plot: Plot, folder: Path) -> str:
 def _check_may_replace(folder: Path) -> None:
     if not folder.exists():
         return
-    own = {_PAGE, _FIGURES, _PLOTS}
+    own = {_PAGE, _FIGURES, _PLOTS, _MARKDOWN, _LATEX}
     foreign = not folder.is_dir() or any(
         path.name not in own or (path.is_dir() and any(png.suffix != ".png" for png in path.iterdir()))
         for path in folder.iterdir()

@@ -13,7 +13,8 @@ from distributed_hbt.data.bad_rows import BadRows
 from distributed_hbt.data.build_once import build_once
 from distributed_hbt.data.check import good_examples
 from distributed_hbt.data.example import Example, Passage
-from distributed_hbt.data.store.prepare import check_unchanged, data_identity, digest
+from distributed_hbt.data.store.digest import digest
+from distributed_hbt.data.store.prepare import check_unchanged, data_identity
 from distributed_hbt.errors import DataError
 from distributed_hbt.evaluation.benchmarks.judged import JudgedCorpus, read_judged
 from distributed_hbt.evaluation.benchmarks.judged_files import JudgedFiles
