@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=Path,
         metavar="DIR",
-        help="write the report there: a page, its figures as JSON, tables and plots",
+        help="write the report there: a page, figures, tables, plots",
     )
     parser.add_argument("--title", default="Runs compared", help="of the report")
     form = parser.add_mutually_exclusive_group()

@@ -4,13 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations, product
 from typing import Any
 
-import numpy as np
-
 from distributed_hbt.comparison.comparison import BenchmarkComparison, Comparison, Figure, Row, TrainingLog
 from distributed_hbt.comparison.observations import Observations, Task
 from distributed_hbt.comparison.results import RunResult
 from distributed_hbt.comparison.rows import Line, Pair, make_rows
-from distributed_hbt.comparison.significance import seeds_interval
 from distributed_hbt.comparison.systems import Grouped, describe
 from distributed_hbt.comparison.training_log import read_training_log
 from distributed_hbt.errors import ConfigError
@@ -109,8 +106,8 @@ def _peer(name: str, systems: Grouped) -> list[Row]:
 
 
 def _of_seeds(values: Sequence[float]) -> Figure:
-    low, high = seeds_interval(np.array(values)) if len(values) > 1 else (None, None)
-    return Figure(_mean(values), low, high, tuple(values), 0)
+    """Without an interval: p values are not spread as means are."""
+    return Figure(_mean(values), None, None, tuple(values), 0)
 
 
 def _cells(runs: Sequence[Observations]) -> dict[str, dict[str, float]]:

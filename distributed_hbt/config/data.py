@@ -117,6 +117,8 @@ class SquadSource(SourceBase):
     languages: tuple[str, ...] = Field(min_length=1)
     passage: Literal["paragraph", "sentence", "sentence_with_context"] = "paragraph"
     """What answers the question: its paragraph, or the sentence that holds the answer."""
+    negatives: Literal["none", "paragraph"] = "none"
+    """`paragraph`: the other sentences of the paragraph are hard negatives (not with passage: paragraph)."""
     article_range: tuple[int, int] | None = None
     """Half-open slice of article positions; null for all."""
 
@@ -126,6 +128,8 @@ class SquadSource(SourceBase):
             raise ValueError("path has no {language} though several languages are named; write it into path")
         if self.article_range is not None and not 0 <= self.article_range[0] < self.article_range[1]:
             raise ValueError("article_range is no range; give [first, stop] with first < stop")
+        if self.negatives == "paragraph" and self.passage == "paragraph":
+            raise ValueError("negatives: paragraph needs sentences; set passage: sentence")
         _one_name_each(self.languages)
         return self
 

@@ -4,6 +4,7 @@ import itertools
 import logging
 import threading
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from distributed_hbt.errors import WorkerFailed
 _POLL_SECONDS = 0.5
 _SILENT_POLLS = 10
 _RESERVATION = "hbt-room"
+"""What the names of reservations begin with: several runs may wait at the same time, and names are unique."""
 _log = logging.getLogger(__name__)
 
 
@@ -89,7 +91,7 @@ def wait_for_room(
 
     bundles = [bundle for share in shares for bundle in [share.bundle] * share.count]
     # Only Ray's scheduler can say what fits where: reserve it all, and give it back.
-    group = placement_group(bundles, strategy=strategy, name=_RESERVATION)
+    group = placement_group(bundles, strategy=strategy, name=f"{_RESERVATION}-{uuid.uuid4().hex[:8]}")
     try:
         deadline = time.monotonic() + seconds
         for attempt in itertools.count(1):
@@ -122,7 +124,9 @@ def remove_left_groups() -> None:
 
 
 def _ranks_have_room() -> bool:
-    return any(group["state"] == "CREATED" and group["name"] != _RESERVATION for group in _own_groups())
+    return any(
+        group["state"] == "CREATED" and not group["name"].startswith(_RESERVATION) for group in _own_groups()
+    )
 
 
 def _own_groups() -> list[dict[str, Any]]:

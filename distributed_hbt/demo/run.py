@@ -14,8 +14,8 @@ from distributed_hbt.demo.strategies import SEEDS, STRATEGIES, write_run
 from distributed_hbt.errors import ConfigError
 
 _LEAD = (
-    "A tiny decoder from random weights on the facts that the package carries, evaluated on facts that it has "
-    "not seen: batches of one language (x_x_mono), of mixed pairs of languages (x_y), and hybrid batches."
+    "A tiny decoder from random weights on the facts that the package carries, evaluated on facts that it "
+    "has not seen: batches of one language (x_x_mono), of mixed pairs of languages (x_y), and hybrid batches."
 )
 _log = logging.getLogger(__name__)
 

@@ -126,7 +126,7 @@ def _combinations(study: StudyConfig) -> list[Combination]:
         numbers = [float(name) for name, is_number in named if is_number]
         found.append(
             Combination(
-                system=" ".join(name for name, _ in named),
+                system=" ".join(name for name, _ in named if name),
                 group=" ".join(name for name, is_number in named if not is_number),
                 number=numbers[0] if len(numbers) == 1 else None,
                 fields={key: value for _, fields in values for key, value in fields.items()},

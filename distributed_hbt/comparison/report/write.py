@@ -1,4 +1,4 @@
-"""A comparison as a folder: the page, its figures as JSON, its tables as Markdown and LaTeX, its plots as PNG."""
+"""A comparison as a folder: the page, figures as JSON, tables as Markdown and LaTeX, plots as PNG."""
 
 import json
 import os
@@ -36,7 +36,7 @@ def write_report(
     lead: str | None = None,
     sections: Sequence[Section] = (),
 ) -> ReportFiles:
-    """Write report.html, comparison.json, tables.md, tables.tex and plots/*.png into `folder`, all of them or none.
+    """Write report.html, comparison.json, tables.md, tables.tex and plots/*.png into `folder`, all or none.
 
     `lead` and `sections` stand before what the comparison itself has to show. A report that is there already
     is replaced; raises ConfigError if the folder holds anything else, or can not be written.

@@ -36,7 +36,7 @@ def read(source: SquadSource) -> Iterator[Example | BadRow]:
             if isinstance(paragraph, BadRow):
                 yield paragraph
             else:
-                yield from _examples(paragraph, source.passage)
+                yield from _examples(paragraph, source)
 
 
 def _paragraphs(source: SquadSource, language: str) -> Iterator[_Paragraph | BadRow]:
@@ -69,7 +69,8 @@ def _articles(source: SquadSource, language: str) -> Iterator[tuple[int, str, An
             position += 1
 
 
-def _examples(paragraph: _Paragraph, form: str) -> Iterator[Example | BadRow]:
+def _examples(paragraph: _Paragraph, source: SquadSource) -> Iterator[Example | BadRow]:
+    form = source.passage
     if form != "paragraph" and "sentence_breaks" not in paragraph.content:
         remedy = "use passage: paragraph, or a file that has them (XQuAD-R, MLQA-R)"
         raise DataError(paragraph.where, "has no sentence_breaks", remedy)
@@ -83,7 +84,7 @@ def _examples(paragraph: _Paragraph, form: str) -> Iterator[Example | BadRow]:
     for i, question in enumerate(questions):
         where = f"{paragraph.where}/{question.get('id', i) if isinstance(question, dict) else i}"
         try:
-            yield _example(_object(question), paragraph, form, context, breaks, where)
+            yield _example(_object(question), paragraph, source, context, breaks, where)
         except RowFault as fault:
             yield BadRow(where, str(fault))
 
@@ -91,7 +92,7 @@ def _examples(paragraph: _Paragraph, form: str) -> Iterator[Example | BadRow]:
 def _example(
     question: Record,
     paragraph: _Paragraph,
-    form: str,
+    source: SquadSource,
     context: str,
     breaks: list[tuple[int, int]],
     where: str,
@@ -99,18 +100,24 @@ def _example(
     answers = fields.items(question, "answers")
     if not answers:
         raise RowFault("the question has no answer")
+    form = source.passage
+    negatives: list[Passage] = []
     if form == "paragraph":
         positives = [Passage(paragraph.docid, "", context)]
     else:
         # Several annotators may have marked different sentences: each of them answers.
         chosen = dict.fromkeys(_sentence_of(answer, breaks) for answer in answers)
         positives = [_sentence(paragraph, i, context, breaks[i], form) for i in chosen]
+        if source.negatives == "paragraph":
+            others = (i for i in range(len(breaks)) if i not in chosen)
+            negatives = [_sentence(paragraph, i, context, breaks[i], form) for i in others]
     return Example(
         group_id=fields.identifier(question, "id"),
         query=fields.text(question, "question"),
         query_language=paragraph.language,
         passage_language=paragraph.language,
         positives=tuple(positives),
+        negatives=tuple(negatives),
         where=where,
     )
 

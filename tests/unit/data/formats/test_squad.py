@@ -172,3 +172,15 @@ def test_other_squad_files_are_read_whole(read: Any, shared_data: Path) -> None:
     japanese = read(format="squad", path=path, languages=["jpn"])
     assert len(japanese) == 31748
     assert len({row.positives[0].docid for row in japanese}) == 9713
+
+
+def test_the_other_sentences_of_the_paragraph_are_hard_negatives(write: Any, read: Any) -> None:
+    """Catches an answer that a second annotator marked among the negatives."""
+    breaks = ((0, 8), (9, 15))
+    path = write("x.json", document(paragraph(question("q", 0), question("both", 0, 9), breaks=breaks)))
+    settings = {"format": "squad", "path": str(path), "languages": ["en"], "passage": "sentence"}
+    rows = read(**settings, negatives="paragraph")
+    assert [[one.docid for one in row.negatives] for row in rows] == [["en:0:0:1"], []]
+    assert [row.negatives for row in read(**settings)] == [(), ()]
+    with pytest.raises(ValueError, match="negatives: paragraph needs sentences"):
+        read(**{**settings, "passage": "paragraph"}, negatives="paragraph")
