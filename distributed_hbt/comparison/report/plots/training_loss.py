@@ -31,7 +31,7 @@ def plot(logs: Sequence[TrainingLog], styles: Styles) -> Plot | None:
         "their losses say how training went, and can not be set beside each other.",
         (
             Panel(
-                "loss by step", _alternative(curves), partial(_draw, curves, present), width=4.6, height=3.0
+                "loss by step", _alternative(curves), partial(_draw, curves, present), width=3.8, height=2.9
             ),
         ),
         (_table(curves),),
