@@ -10,8 +10,12 @@ from typing import Any, Literal
 
 import torch
 
+from distributed_hbt.config.load import dump
 from distributed_hbt.errors import CheckpointError, ConfigError
 from distributed_hbt.evaluation.encoder_choice import encoder_folder
+from distributed_hbt.export.card import CONFIG_FILE, Exported, model_card
+from distributed_hbt.export.data_facts import without_address
+from distributed_hbt.export.provenance import Provenance, provenance
 from distributed_hbt.export.sentence_transformers_files import write_sentence_transformers_files
 from distributed_hbt.export.tokenizer import check_tokens, framed_tokenizer, settle_tokenizer
 from distributed_hbt.models.attention import position_table
@@ -49,6 +53,7 @@ def export_encoder(
         check_tokens(folder, loaded.texts)
         if format == "sentence-transformers":
             write_sentence_transformers_files(folder, manifest, bidirectional=_was_switched(loaded))
+        _write_card(folder, Exported(out.name, format, trained, manifest), provenance(source))
     return out
 
 
@@ -76,6 +81,12 @@ def written_aside(out: Path) -> Iterator[Path]:
         raise ConfigError("--out", what, "choose another folder, or make room") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _write_card(folder: Path, exported: Exported, run: Provenance | None) -> None:
+    (folder / "README.md").write_text(model_card(exported, run), encoding="utf-8")
+    if run is not None:
+        (folder / CONFIG_FILE).write_text(dump(without_address(run.config)), encoding="utf-8")
 
 
 def _load(source: Path, manifest: EncoderManifest, merge_lora: bool) -> LoadedEncoder:

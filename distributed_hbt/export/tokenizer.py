@@ -15,8 +15,8 @@ from distributed_hbt.models.text import TextEncoder
 from distributed_hbt.models.tokenizer import first_line
 
 _CONFIG = "tokenizer_config.json"
-_REBUILDS_THE_FRAME = ("add_bos_token", "add_eos_token")
-"""Read by transformers, which then makes a frame of its own."""
+_LEFT_OUT = ("add_bos_token", "add_eos_token", "is_local", "local_files_only")
+"""With the first two, transformers makes a frame of its own; the others are of how it was read here."""
 _PROBES = (
     "The river rises in the mountains.",
     " Der Fluss\tentspringt in den Bergen,  12345 m hoch\n",
@@ -56,7 +56,7 @@ def settle_tokenizer(folder: Path, max_length: int) -> None:
     filled up on the right."""
     path = folder / _CONFIG
     content = json.loads(path.read_text(encoding="utf-8"))
-    kept = {key: value for key, value in content.items() if key not in _REBUILDS_THE_FRAME}
+    kept = {key: value for key, value in content.items() if key not in _LEFT_OUT}
     settled = {
         "model_max_length": max_length,
         "padding_side": "right",

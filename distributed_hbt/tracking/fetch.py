@@ -47,7 +47,7 @@ def fetch_run(uri: str, run_id: str, into: Path) -> Path:
     store can not be reached, has no such run, or the run keeps no config.yaml.
     """
     with open_store(uri) as client:
-        run = _run(client, uri, run_id)
+        run = run_of(client, uri, run_id)
         name = run.info.run_name if _PLAIN.fullmatch(run.info.run_name or "") else "run"
         folder = into / run_id / name
         with _replaced(folder.parent) as partial:
@@ -78,7 +78,8 @@ def _search(client: Any, experiment_id: str) -> Iterator[Any]:
             return
 
 
-def _run(client: Any, uri: str, run_id: str) -> Any:
+def run_of(client: Any, uri: str, run_id: str) -> Any:
+    """The run; raises ConfigError where the store has none of this id."""
     from mlflow.exceptions import MlflowException
 
     try:

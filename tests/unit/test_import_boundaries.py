@@ -28,8 +28,10 @@ MAY_IMPORT = {
     "data": {"config", "errors", "languages", "models", "losses"},
     "evaluation": {"config", "data", "errors", "models", "read_ahead"},
     "mining": {"config", "data", "errors", "evaluation", "languages", "models"},
-    "export": {"config", "errors", "evaluation", "models"},
-    "tracking": {"config", "errors", "run_directory"},
+    "export": {
+        *("config", "data", "errors", "evaluation", "languages", "models", "run_directory", "tracking"),
+    },
+    "tracking": {"config", "errors", "models", "run_directory"},
     "lineage": {"config", "data", "tracking"},
     "comparison": {"config", "errors", "run_directory"},
     "studies": {"comparison", "config", "coordinator", "errors", "run_directory", "tracking"},

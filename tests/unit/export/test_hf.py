@@ -45,7 +45,8 @@ def test_a_whole_or_merged_model_embeds_alike(
     if lora:
         (tmp_path / "run" / "base").rename(tmp_path / "run" / "moved")  # it stands alone
     assert sorted(path.name for path in out.iterdir()) == [
-        *("config.json", "encoder.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+        *("README.md", "config.json", "encoder.json", "model.safetensors"),
+        *("tokenizer.json", "tokenizer_config.json"),
     ]
     model = AutoModel.from_pretrained(out).eval()
     assert_same(mean_embeddings(model, out, "Query: ", 14), expected["query"])

@@ -1,0 +1,143 @@
+"""Exported encoders in MLflow's model registry, beside the run that trained them."""
+
+import json
+import logging
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from distributed_hbt.errors import ConfigError
+from distributed_hbt.models.manifest import EncoderManifest
+from distributed_hbt.tracking.mlflow_store import connect, default_uri, problems_of
+from distributed_hbt.tracking.open import RUN_FILE
+from distributed_hbt.tracking.package_versions import package_versions
+from distributed_hbt.tracking.run_facts import without_password
+
+_NAME = re.compile(r"[^/:\s][^/:]*")
+_NEEDED = ("distributed-hbt", "torch", "transformers", "peft", "mlflow")
+_EXPERIMENT = "distributed_hbt"
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Where a model goes: a store, a name in it, and the run that it came from, where that is known."""
+
+    client: Any
+    uri: str
+    name: str
+    experiment_id: str
+    run_id: str | None
+
+    def register(self, folder: Path, *, step: int | None = None) -> str:
+        """Log an exported folder as a model and make it the next version; returns `models:/<name>/<version>`.
+
+        `step` is that of the checkpoint. Raises ConfigError where the store refuses it.
+        """
+        with problems_of(self.uri):
+            model = self.client.create_logged_model(
+                self.experiment_id, name="encoder", source_run_id=self.run_id, model_type="encoder"
+            )
+            with tempfile.TemporaryDirectory(dir=folder.absolute().parent) as beside:
+                _save(folder, Path(beside) / "model", model, self.run_id)
+                self.client.log_model_artifacts(model.model_id, str(Path(beside) / "model"))
+            self.client.finalize_logged_model(model.model_id, "READY")
+            if self.run_id is not None:
+                _link(self.client, self.run_id, model.model_id, step or 0)
+            _make(self.client, self.name)
+            version = self.client.create_model_version(
+                self.name, f"models:/{model.model_id}", run_id=self.run_id, model_id=model.model_id
+            )
+            return f"models:/{self.name}/{version.version}"
+
+
+def open_registry(name: str, uri: str | None, run_dir: Path | None) -> Registry:
+    """The registry at `uri`, by default that of the run in `run_dir`; found out before anything is exported.
+
+    Raises ConfigError for a name that MLflow does not take, and where there is no store, or none is known.
+    """
+    if not _NAME.fullmatch(name):
+        raise ConfigError("--register", f"{name!r} is no name of a model", "leave out / and :")
+    trained = _trained(run_dir)
+    uri = uri or trained.get("tracking_uri")
+    if uri is None:
+        what = "the checkpoint has no run around it that says which store"
+        raise ConfigError("--tracking-uri", what, f"give one, as {default_uri(Path('runs'))}")
+    folder = Path.cwd() if run_dir is None else run_dir.parent
+    client, experiment_id = connect(uri, _EXPERIMENT, folder / "mlartifacts")
+    run = _run(client, trained.get("run_id"))
+    if run is None and "run_id" in trained:
+        _log.warning(
+            "%s has no run %s: the model is not linked to it", without_password(uri), trained["run_id"]
+        )
+    if run is not None:
+        experiment_id = str(run.info.experiment_id)
+    return Registry(client, uri, name, experiment_id, None if run is None else str(run.info.run_id))
+
+
+def _trained(run_dir: Path | None) -> dict[str, str]:
+    if run_dir is None or not (run_dir / RUN_FILE).is_file():
+        return {}
+    content: dict[str, str] = json.loads((run_dir / RUN_FILE).read_text(encoding="utf-8"))
+    return content
+
+
+def _run(client: Any, run_id: str | None) -> Any:
+    from mlflow.exceptions import MlflowException
+
+    if run_id is None:
+        return None
+    try:
+        return client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
+
+
+def _save(folder: Path, path: Path, model: Any, run_id: str | None) -> None:
+    """Write MLflow's own form of a model, with the folder as an artifact of it."""
+    import mlflow.pyfunc
+    import numpy as np
+    import pandas as pd
+    from mlflow.models import Model, ModelSignature
+    from mlflow.types import ColSpec, Schema, TensorSpec
+
+    from distributed_hbt.tracking.encoder_model import ARTIFACT, EncoderModel
+
+    dimension = EncoderManifest.read(folder).embedding_dimension
+    columns = Schema([ColSpec("string", "text"), ColSpec("string", "kind")])
+    embeddings = Schema([TensorSpec(np.dtype("float32"), (-1, dimension), "embedding")])
+    texts = ["Who wrote Faust?", "Faust is a tragedy by Goethe."]
+    mlflow.pyfunc.save_model(
+        str(path),
+        python_model=EncoderModel(),
+        artifacts={ARTIFACT: str(folder.absolute())},
+        signature=ModelSignature(inputs=columns, outputs=embeddings),
+        input_example=pd.DataFrame({"text": texts, "kind": ["query", "passage"]}),
+        pip_requirements=[f"{package}=={version}" for package, version in package_versions(_NEEDED).items()],
+        mlflow_model=Model(
+            artifact_path=model.artifact_location,
+            model_uuid=model.model_id,
+            run_id=run_id,
+            model_id=model.model_id,
+        ),
+    )
+
+
+def _link(client: Any, run_id: str, model_id: str, step: int) -> None:
+    from mlflow.entities import LoggedModelOutput
+
+    client.log_outputs(run_id, models=[LoggedModelOutput(model_id, step)])
+
+
+def _make(client: Any, name: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
