@@ -38,6 +38,8 @@ def as_text(sections: Sequence[Section]) -> str:
     """The same for a terminal."""
     lines = []
     for section in sections:
+        if not (section.paragraphs or section.findings):
+            continue
         lines += [section.heading, "-" * len(section.heading), *section.paragraphs]
         lines += [f"- {finding.about}: {finding.says}" for finding in section.findings]
         lines.append("")
@@ -68,10 +70,10 @@ def _difference(row: Row, difference: Difference) -> str:
         f"{difference.one} {number(one.mean, row.measure)}"
     )
     if not difference.is_significant:
-        return f"{names}: no difference can be told ({interval}, {p})."
+        return f"{names}: no difference can be told ({interval}, {p} corrected)."
     better = (difference.mean > 0) == row.higher_is_better
     winner = difference.other if better else difference.one
-    return f"{names}: {winner} is better, by {change} ({interval}, {p})."
+    return f"{names}: {winner} is better, by {change} ({interval}, {p} corrected)."
 
 
 def _curve_findings(curves: Curves) -> Iterator[Finding]:
