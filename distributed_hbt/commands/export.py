@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     check_out(options.out)
     encoder = encoder_folder(options.checkpoint)
     around = run_around(encoder)
-    registry = _registry(options, around and around.path) if options.register else None
+    registry = _registry(options, around.path if around else None) if options.register else None
     out = export_encoder(
         options.checkpoint, options.out, format=options.format, merge_lora=options.merge_lora
     )
