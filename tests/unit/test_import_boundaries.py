@@ -15,7 +15,7 @@ ALLOWED = {
     "deepspeed": {"train"},
     "accelerate": {"train"},
     "mlflow": {"tracking"},
-    "matplotlib": {"comparison"},
+    "matplotlib": {"comparison", "studies"},
     "jinja2": {"comparison"},
 }
 

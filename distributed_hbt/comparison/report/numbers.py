@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 MINUS = "\N{MINUS SIGN}"
 NOTHING = "\N{EN DASH}"
+_SPACE = "\N{NARROW NO-BREAK SPACE}"
 
 
 def decimals_for(values: Iterable[float]) -> int:
@@ -25,6 +26,12 @@ def number(value: float | None, decimals: int | None = None) -> str:
     return text.replace("-", MINUS)
 
 
+def figure(value: float, decimals: int) -> str:
+    """A mean. One that is too small for these decimals is not zero, and does not look like it."""
+    smallest = 10.0**-decimals
+    return f"<{_SPACE}{number(smallest, decimals)}" if 0 < value < smallest / 2 else number(value, decimals)
+
+
 def signed(value: float, decimals: int) -> str:
     text = number(value, decimals)
     return text if text.startswith(MINUS) else f"+{text}"
@@ -39,15 +46,15 @@ def interval(low: float | None, high: float | None, decimals: int) -> str:
 
 def p_value(value: float) -> str:
     """Three decimals, and never zero."""
-    return "<\N{NARROW NO-BREAK SPACE}0.001" if value < 0.001 else f"{value:.3f}"
+    return f"<{_SPACE}0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def percent(share: float) -> str:
-    return f"{100 * share:.1f}\N{NARROW NO-BREAK SPACE}%"
+    return f"{100 * share:.1f}{_SPACE}%"
 
 
 def count(value: int) -> str:
-    return f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+    return f"{value:,}".replace(",", _SPACE)
 
 
 def short(text: str, length: int = 20) -> str:

@@ -95,7 +95,7 @@ def _figure(row: Row, name: str, baseline: str | None) -> Cell:
     figure, places = row.figures[name], decimals(row)
     notes = [numbers.interval(figure.low, figure.high, places)]
     found = difference(row, baseline, name) if baseline and baseline != name else None
-    text = numbers.number(figure.mean, places)
+    text = numbers.figure(figure.mean, places)
     return Cell(
         *(text, figure.mean, tuple(note for note in notes if note)),
         is_best=name in best(row),
@@ -130,12 +130,13 @@ def seeds(systems: Iterable[System]) -> str:
     counts = {system.name: len(system.runs) for system in systems}
     single = [name for name, count in counts.items() if count == 1]
     if not single:
+        return "Several seeds a system: intervals are over seeds (t), tests respect both seeds and queries."
+    if len(single) == len(counts):
         return (
-            "Several seeds a system: intervals are over seeds (t), and tests respect both seeds and queries."
+            "One seed a system. Intervals are over queries (bootstrap), tests are paired over queries: they "
+            "speak of these trained models, not of what training with another seed would give."
         )
-    what = (
-        "Intervals are over queries (bootstrap), tests are paired over queries: they speak of these trained "
-        "models, not of what training with another seed would give."
+    return (
+        f"One seed alone: {', '.join(single)}. There intervals are over queries (bootstrap), elsewhere over "
+        "seeds (t); in a test against several seeds, a system with one is taken to vary as the other does."
     )
-    who = "One seed a system." if len(single) == len(counts) else f"One seed alone: {', '.join(single)}."
-    return f"{who} {what}"

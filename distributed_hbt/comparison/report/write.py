@@ -55,15 +55,22 @@ def write_report(
         every = list(tables_of(comparison, by_language=True))
         (partial / _MARKDOWN).write_text(markdown(every), encoding="utf-8")
         (partial / _LATEX).write_text(latex(every), encoding="utf-8")
-        if folder.exists():
-            shutil.rmtree(folder)
-        partial.replace(folder)
+        _put_in_place(partial, folder)
     except OSError as error:
         what = f"can not be written ({error.strerror})"
         raise ConfigError(str(folder), what, "name another folder") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return ReportFiles(folder / _PAGE, folder / _FIGURES, tuple(folder / _PLOTS / name for name in names))
+
+
+def _put_in_place(partial: Path, folder: Path) -> None:
+    """The old report is removed when the new one stands."""
+    old = folder.with_name(f"{folder.name}.old-{os.getpid()}")
+    if folder.exists():
+        folder.replace(old)
+    partial.replace(folder)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _write_plot(plot: Plot, folder: Path) -> str:

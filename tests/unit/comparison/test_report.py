@@ -224,6 +224,7 @@ def test_one_seed_is_said() -> None:
     assert "over seeds" in tables.seeds(comparisons.xquad_r().systems)
     systems = (*comparisons.xquad_r().systems[:1], *comparisons.miracl().systems[1:])
     assert tables.seeds(systems).startswith("One seed alone: hybrid.")
+    assert "taken to vary as the other does" in tables.seeds(systems)
 
 
 def _row(*, higher: bool = True, significant: bool = True) -> Row:
@@ -272,6 +273,8 @@ def test_numbers_have_three_to_four_digits_and_real_signs() -> None:
     assert numbers.signed(-0.25, 2) == "\N{MINUS SIGN}0.25"
     assert numbers.signed(0.25, 2) == "+0.25"
     assert numbers.p_value(0.0) == "<\N{NARROW NO-BREAK SPACE}0.001"
+    assert numbers.figure(1.6e-6, 4) == "<\N{NARROW NO-BREAK SPACE}0.0001"
+    assert numbers.figure(0.0, 4) == "0.0000"
     assert numbers.interval(None, 1.0, 2) == ""
     assert numbers.short("a-very-long-system-name", 9) == "a-ve…name"
 

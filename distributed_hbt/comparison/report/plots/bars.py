@@ -28,6 +28,12 @@ def height(labels: int, bars: int) -> float:
     return 0.7 + labels * max(0.2, bars * _BAR_INCHES / _ROOM)
 
 
+def about_marks(baseline: str | None) -> str:
+    """What the mark means, for captions."""
+    against = baseline or "every other system"
+    return f"An asterisk marks a significant difference from {against} (after Holm's correction)."
+
+
 def reach(figure: Figure) -> list[list[float]] | None:
     """How far the interval goes below and above the mean, as matplotlib wants it."""
     if figure.low is None or figure.high is None:

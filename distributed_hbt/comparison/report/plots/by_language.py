@@ -23,8 +23,7 @@ def plot(rows: Sequence[Row], styles: Styles, baseline: str | None, *, name: str
     parts = [tables.figures(rows, list(present), baseline, f"{title}: figures")]
     tested = tables.differences(rows, f"{title}: differences")
     if tested:
-        against = f"from {baseline}" if baseline else "from every other system"
-        caption += f" An asterisk marks a significant difference {against} (after Holm's correction)."
+        caption = f"{caption} {bars.about_marks(baseline)}"
         parts.append(tested)
     return Plot(
         name,

@@ -9,7 +9,7 @@ from distributed_hbt.comparison.comparison import BenchmarkComparison, Row
 from distributed_hbt.comparison.report import numbers, tables
 from distributed_hbt.comparison.report.content import Panel, Plot
 from distributed_hbt.comparison.report.plots import bars
-from distributed_hbt.comparison.report.rows import benchmark_name, marked, row_name
+from distributed_hbt.comparison.report.rows import benchmark_name, marked, measure_name, row_name
 from distributed_hbt.comparison.report.style import Styles
 
 _READ = {
@@ -19,6 +19,8 @@ _READ = {
     "Max@R": "Max@R: the worst rank that has to be read to have the answers of all languages.",
     "MRC": "MRC: how alike the rankings are that the same question gives in different languages; 1 is alike.",
 }
+
+_SHARES = ("PEER",)  # of which all but nothing is near 0, and only the whole range says so
 
 
 def plot(benchmark: BenchmarkComparison, styles: Styles, baseline: str | None) -> Plot | None:
@@ -30,10 +32,11 @@ def plot(benchmark: BenchmarkComparison, styles: Styles, baseline: str | None) -
     read = [text for measure, text in _READ.items() if any(measure in row_name(row) for row in rows)]
     parts = [tables.figures(rows, list(styles), baseline, f"{title}, figures")]
     tested = tables.differences(rows, f"{title}, differences")
+    marks = [bars.about_marks(baseline)] if tested else []
     return Plot(
         f"{benchmark.benchmark} language bias",
         title,
-        "A bar is a system, the thin line its 95% interval where it is known. " + " ".join(read),
+        " ".join(("A bar is a system, the thin line its 95% interval where it is known.", *read, *marks)),
         tuple(_panel(row, styles, baseline) for row in rows),
         (*parts, *([tested] if tested else [])),
     )
@@ -43,7 +46,7 @@ def _panel(row: Row, styles: Styles, baseline: str | None) -> Panel:
     label = f"{row_name(row)} ({'higher' if row.higher_is_better else 'lower'} is better)"
     present = [name for name in styles if name in row.figures]
     said = "; ".join(
-        f"{name} {numbers.number(row.figures[name].mean, tables.decimals(row))}" for name in present
+        f"{name} {numbers.figure(row.figures[name].mean, tables.decimals(row))}" for name in present
     )
     return Panel(
         label,
@@ -60,3 +63,5 @@ def _draw(row: Row, styles: Styles, baseline: str | None, label: str, axes: Axes
         bars.Bars(name, {name: row.figures[name]}, marks & {name}) for name in present
     ]
     bars.draw_single(axes, groups, present, label)
+    if measure_name(row.measure) in _SHARES:
+        axes.set_xlim(0, 1)

@@ -12,7 +12,7 @@ from distributed_hbt.comparison.report.content import Cell, Panel, Plot, Table
 from distributed_hbt.comparison.report.style import Styles, legend_of_curves
 
 _MOST_POINTS = 300
-_WINDOWS = 30  # a smoothed point is the mean over this part of the run
+_WINDOWS = 20  # a smoothed point is the mean over this part of the run
 _SHOWN = 10  # points of a run in the table
 
 
@@ -26,7 +26,7 @@ def plot(logs: Sequence[TrainingLog], styles: Styles) -> Plot | None:
     return Plot(
         "training loss",
         "Training loss",
-        "A line is a run, smoothed over a thirtieth of its steps; runs of a system share colour and dashes. "
+        "A line is a run, smoothed over a twentieth of its steps; runs of a system share colour and dashes. "
         "The faint lines are the loss as it was. Systems that draw other batches have other negatives: "
         "their losses say how training went, and can not be set beside each other.",
         (
