@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from distributed_hbt.config.run import ClusterConfig
-from distributed_hbt.coordinator.capacity import Node, check_capacity
+from distributed_hbt.coordinator.capacity import Node, check_capacity, holds_at_once
 from distributed_hbt.errors import ConfigError
 
 EIGHT_GPUS = Node(cpus=96, gpus=8)
@@ -85,3 +85,13 @@ def test_cluster_without_nodes_has_none() -> None:
     """Catches a message with nothing in it."""
     with pytest.raises(ConfigError, match="the cluster has no nodes"):
         check_capacity(ClusterConfig(), [], evaluates=False)
+
+
+def test_as_many_runs_at_once_as_the_largest_of_them_leaves_room_for() -> None:
+    """Catches a count by the smallest run, by CPUs alone, or over the borders of nodes."""
+    small = ClusterConfig(num_workers=1, gpus_per_worker=0, evaluation_actors=0)
+    large = ClusterConfig(num_workers=4, evaluation_actors=0)
+    assert holds_at_once([small], [Node(2, 0)]) == 2
+    assert holds_at_once([small, large], [EIGHT_GPUS] * 2) == 4
+    assert holds_at_once([large], [Node(96, 6)]) == 1
+    assert holds_at_once([large], [Node(1, 0)]) == 1
