@@ -7,7 +7,8 @@ from typing import Any
 from distributed_hbt.comparison.comparison import BenchmarkComparison, Comparison, Figure, Row, TrainingLog
 from distributed_hbt.comparison.observations import Observations, Task
 from distributed_hbt.comparison.results import RunResult
-from distributed_hbt.comparison.rows import Line, Pair, make_rows
+from distributed_hbt.comparison.rows import Pair, make_rows
+from distributed_hbt.comparison.samples import Line
 from distributed_hbt.comparison.systems import Grouped, describe
 from distributed_hbt.comparison.training_log import read_training_log
 from distributed_hbt.errors import ConfigError

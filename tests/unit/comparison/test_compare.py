@@ -167,7 +167,7 @@ def test_runs_evaluated_otherwise_are_refused(tmp_path: Path) -> None:
 def test_runs_with_other_queries_are_refused(tmp_path: Path) -> None:
     one = write_run(tmp_path / "a", {"xquad_r": lareqa_tasks({"de": DE}, {})}, alpha=0.1)
     other = write_run(tmp_path / "b", {"xquad_r": lareqa_tasks({"de": DE[:-1]}, {})}, alpha=0.2)
-    with pytest.raises(DataError, match="b was measured on other queries than a"):
+    with pytest.raises(DataError, match="has other queries than"):
         compared(one, other)
 
 

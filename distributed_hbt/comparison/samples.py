@@ -1,0 +1,105 @@
+"""What is compared: contributions of a system's runs to a macro mean, on queries that all systems share."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from distributed_hbt.comparison.observations import Observations, Task, Units
+from distributed_hbt.comparison.significance import (
+    Floats,
+    Integers,
+    bootstrap_intervals,
+    randomisation_p,
+)
+from distributed_hbt.errors import DataError
+
+Observed = Mapping[str, Sequence[Observations]]
+"""System -> its observations on one benchmark, one a seed."""
+
+_REMEDY = "compare runs that were evaluated on the same queries"
+
+
+@dataclass(frozen=True)
+class Line:
+    """What a row is about: the macro mean of a measure over the tasks that `takes` them."""
+
+    group: str
+    measure: str
+    takes: Callable[[Task], bool]
+    language: str | None = None
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A system's contributions, one row a seed."""
+
+    units: Units
+    contribution_SU: Floats
+
+    @property
+    def num_seeds(self) -> int:
+        return len(self.contribution_SU)
+
+    @property
+    def mean_over_seeds(self) -> Floats:
+        """[U]"""
+        return np.asarray(self.contribution_SU.mean(axis=0))
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Contributions [U] whose sum is asked about."""
+
+    units: Units
+    contribution_U: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Resampled:
+    """The bootstrap interval of a column's sum, and the p value of the randomisation test."""
+
+    low: float
+    high: float
+    p: float
+
+
+def samples_of(systems: Observed, line: Line) -> dict[str, Sample]:
+    """The samples of the systems all of whose runs have the measure. Raises DataError where runs were
+    measured on other queries."""
+    samples: dict[str, Sample] = {}
+    first: tuple[Units, Observations] | None = None
+    for name, runs in systems.items():
+        tasks = [run.tasks_where(line.takes) for run in runs]
+        if not all(run.has(line.measure, of_run) for run, of_run in zip(runs, tasks, strict=True)):
+            continue
+        contributions = []
+        for run, of_run in zip(runs, tasks, strict=True):
+            units, contribution_U = run.contributions(of_run, line.measure)
+            first = first or (units, run)
+            if not _alike(units, first[0]):
+                raise DataError(str(run.where), f"has other queries than {first[1].where}", _REMEDY)
+            contributions.append(contribution_U)
+        assert first is not None, "a system has a run"
+        samples[name] = Sample(first[0], np.stack(contributions))
+    return samples
+
+
+def resample(columns: Sequence[Column], resamples: int) -> list[Resampled]:
+    """Of every column. Columns of the same units share their random numbers, which are what takes time."""
+    found: list[Resampled | None] = [None] * len(columns)
+    alike: dict[tuple[tuple[str, ...], bytes], list[int]] = {}
+    for i, column in enumerate(columns):
+        alike.setdefault((column.units.names, column.units.stratum_U.tobytes()), []).append(i)
+    for places in alike.values():
+        stratum_U: Integers = columns[places[0]].units.stratum_U
+        contribution_UK = np.stack([columns[i].contribution_U for i in places], axis=1)
+        low_K, high_K = bootstrap_intervals(contribution_UK, stratum_U)
+        p_K = randomisation_p(contribution_UK, resamples)
+        for i, low, high, p in zip(places, low_K.tolist(), high_K.tolist(), p_K.tolist(), strict=True):
+            found[i] = Resampled(low, high, p)
+    return [one for one in found if one is not None]
+
+
+def _alike(one: Units, other: Units) -> bool:
+    return one.names == other.names and np.array_equal(one.stratum_U, other.stratum_U)
