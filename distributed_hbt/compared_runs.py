@@ -25,13 +25,8 @@ def compared_systems(
     """
     if not runs and experiment is None:
         raise ConfigError("command line", "names no run", _REMEDY)
-    uri = (
-        tracking_uri
-        or os.environ.get("MLFLOW_TRACKING_URI")
-        or f"sqlite:///{Path('runs').absolute()}/mlflow.db"
-    )
     with tempfile.TemporaryDirectory(prefix="hbt-compare-") as folder:
-        source = _Source(uri, Path(folder))
+        source = _Source(store_of(tracking_uri), Path(folder))
         alone: list[RunResult] = []
         named: dict[str, list[RunResult]] = {}
         for argument in runs:
@@ -41,6 +36,13 @@ def compared_systems(
             alone += source.read_experiment(experiment)
         systems = {**group_runs(alone), **{name: check_seeds(name, of) for name, of in named.items()}}
         yield systems
+
+
+def store_of(tracking_uri: str | None) -> str:
+    """The MLflow store: as given, else MLFLOW_TRACKING_URI, else that of runs/."""
+    if tracking_uri is not None:
+        return tracking_uri
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path('runs').absolute()}/mlflow.db"
 
 
 def _taken_apart(argument: str) -> tuple[str | None, list[str]]:
@@ -74,4 +76,4 @@ class _Source:
     def _fetch(self, run_id: str) -> RunResult:
         from distributed_hbt.tracking.fetch import fetch_run
 
-        return read_run(fetch_run(self._uri, run_id, self._folder / run_id))
+        return read_run(fetch_run(self._uri, run_id, self._folder))

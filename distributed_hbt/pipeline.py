@@ -69,6 +69,7 @@ def train_and_evaluate(config: RunConfig, ranks: Ranks, directory: RunDirectory)
             raise
         finally:
             tracker.finish(status)
+        directory.finished.touch()
 
 
 def train_only(config: RunConfig, ranks: Ranks, directory: RunDirectory, stopping: Stopping) -> bool:

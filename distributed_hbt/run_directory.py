@@ -58,6 +58,11 @@ class RunDirectory:
         """Weights of a randomly initialised base model that adapters stand on."""
         return self.path / "base"
 
+    @property
+    def finished(self) -> Path:
+        """Stands there once the run has been trained, evaluated and recorded: nothing is left to do."""
+        return self.path / "FINISHED"
+
     def checkpoint(self, step: int) -> Path:
         return self.checkpoints / f"step-{step:08d}"
 

@@ -34,7 +34,11 @@ def mlflow_server(folder: Path) -> Iterator[str]:
         yield uri
     finally:
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait(30)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:  # a busy machine
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def _wait(uri: str, process: "subprocess.Popen[bytes]", log: Path) -> None:

@@ -5,6 +5,8 @@ import json
 import sys
 from pathlib import Path
 
+from distributed_hbt.errors import ConfigError
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = f"{parser.prog} [SYSTEM=]RUN[,RUN...] ... | --experiment NAME [options]"
@@ -33,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="write the report there: a page, figures, tables, plots",
     )
+    parser.add_argument("--log-to", metavar="EXPERIMENT", help="keep the report in MLflow too (needs --out)")
     parser.add_argument("--title", default="Runs compared", help="of the report")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="everything as JSON")
@@ -43,11 +46,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from distributed_hbt.compared_runs import compared_systems
+    from distributed_hbt.compared_runs import compared_systems, store_of
     from distributed_hbt.comparison.compare import compare
     from distributed_hbt.comparison.render import latex, markdown, print_tables
     from distributed_hbt.comparison.report.write import write_report
     from distributed_hbt.comparison.tables import tables_of
+    from distributed_hbt.tracking.parent import log_comparison
+
+    if options.log_to is not None and options.out is None:
+        raise ConfigError("--log-to", "has no report to keep", "give --out too")
 
     with compared_systems(options.runs, options.experiment, options.tracking_uri) as systems:
         comparison = compare(systems, baseline=options.baseline, **_measures(options.measure))
@@ -55,6 +62,10 @@ def run(options: argparse.Namespace) -> int:
     if options.out is not None:
         report = write_report(comparison, options.out, title=options.title)
         print(f"the report: {report.page}", file=sys.stderr)
+        if options.log_to is not None:
+            store = store_of(options.tracking_uri)
+            run_id = log_comparison(store, options.log_to, options.title, options.out)
+            print(f"in MLflow: run {run_id} of {options.log_to}", file=sys.stderr)
     if options.json:
         print(json.dumps(comparison.as_json(), ensure_ascii=False, allow_nan=False))
     elif options.markdown:
@@ -67,8 +78,6 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _measures(given: list[str] | None) -> dict[str, list[tuple[str, str]]]:
-    from distributed_hbt.errors import ConfigError
-
     if given is None:
         return {}
     pairs = []

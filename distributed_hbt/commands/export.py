@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from distributed_hbt.errors import ConfigError
 
 if TYPE_CHECKING:
+    from distributed_hbt.run_directory import RunDirectory
     from distributed_hbt.tracking.register import Registry
 
 FORMATS = ("sentence-transformers", "hf")
@@ -33,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     check_out(options.out)
     encoder = encoder_folder(options.checkpoint)
     around = run_around(encoder)
-    registry = _registry(options, around and around.path) if options.register else None
+    registry = _registry(options, around) if options.register else None
     out = export_encoder(
         options.checkpoint, options.out, format=options.format, merge_lora=options.merge_lora
     )
@@ -43,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _registry(options: argparse.Namespace, run_dir: Path | None) -> "Registry":
+def _registry(options: argparse.Namespace, around: "RunDirectory | None") -> "Registry":
     from distributed_hbt.tracking.register import open_registry
 
-    return open_registry(options.register, options.tracking_uri, run_dir)
+    return open_registry(options.register, options.tracking_uri, around)

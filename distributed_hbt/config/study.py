@@ -62,7 +62,7 @@ class StudyConfig(Section):
     output_dir: str = "runs/studies"
     """Folder of all studies: reports, runs and the stores that they share."""
     set: Fields = Field(default_factory=dict)
-    """Fields that all runs have otherwise than the run file."""
+    """Fields that all runs, also the `first`, have otherwise than the run file."""
     first: dict[str, Fields] = Field(default_factory=dict)
     """Runs that are trained before the others, by name, with the fields that they have otherwise; the others
     may start from their encoders."""

@@ -121,6 +121,7 @@ def _tracked(
         raise
     finally:
         tracking.finish(status)
+    directory.finished.touch()
 
 
 def _train_and_evaluate(

@@ -12,6 +12,8 @@ from distributed_hbt.config.load import load_run
 from distributed_hbt.demo.sample.write import write_sample
 from distributed_hbt.demo.strategies import SEEDS, STRATEGIES, write_run
 from distributed_hbt.errors import ConfigError
+from distributed_hbt.tracking.mlflow_store import default_uri
+from distributed_hbt.tracking.parent import log_comparison
 
 _LEAD = (
     "A tiny decoder from random weights on the facts that the package carries, evaluated on facts that it "
@@ -45,6 +47,7 @@ def run_demo(out: Path) -> DemoResult:
     _log.info("comparing")
     comparison = compare(systems)
     report = write_report(comparison, out / "report", title="distributed_hbt demo", lead=_LEAD)
+    log_comparison(default_uri(out), runs[0].tracking.experiment, "comparison", out / "report")
     return DemoResult(comparison, report)
 
 

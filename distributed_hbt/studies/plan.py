@@ -71,11 +71,9 @@ def plan_study(study: StudyConfig, file: Path, overrides: Sequence[str] = ()) ->
 
 
 def is_finished(config: RunConfig) -> bool:
-    """Whether the run has been trained and its last checkpoint evaluated."""
-    directory, last = RunDirectory(config.run_dir), config.train.max_steps
-    labels = [benchmark.label for benchmark in config.evaluation.benchmarks]
-    summaries = [directory.evaluation(last) / label / "summary.json" for label in labels]
-    return directory.is_complete(last) and all(summary.is_file() for summary in summaries)
+    """Whether the run has been trained, evaluated and recorded. Its name holds its fingerprint: a finished
+    run of another configuration has another directory."""
+    return RunDirectory(config.run_dir).finished.exists()
 
 
 @dataclass(frozen=True)

@@ -1,36 +1,30 @@
-"""An exported encoder as an MLflow model: texts in, embeddings out."""
+"""An exported encoder as an MLflow model: texts in, embeddings out.
+
+MLflow finds it by this module's name (its `loader_module`), so that no pickle is in the model.
+"""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from mlflow.pyfunc import PythonModel
 from numpy.typing import NDArray
 
 from distributed_hbt.errors import DataError
 from distributed_hbt.models.saved import LoadedEncoder, load_encoder
 
-ARTIFACT = "encoder"
-"""The exported folder, among the model's artifacts."""
 KINDS = ("query", "passage")
 _ROWS_AT_ONCE = 64
 
 
-class EncoderModel(PythonModel):  # type: ignore[misc]
+class EncoderModel:
     """Takes columns `text` and `kind` (`query` or `passage`), gives float32 [rows, dimension]."""
 
-    def __init__(self) -> None:
-        self._loaded: LoadedEncoder | None = None
+    def __init__(self, loaded: LoadedEncoder) -> None:
+        self._loaded = loaded
 
-    def load_context(self, context: Any) -> None:
-        """Called once, before the first prediction."""
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._loaded = load_encoder(Path(context.artifacts[ARTIFACT]), device=device)
-
-    def predict(self, context: Any, model_input: Any, params: Any = None) -> NDArray[np.float32]:
-        """Embeddings in the order of the rows. Raises DataError for a kind that is none."""
-        assert self._loaded is not None, "MLflow loads the context first"
+    def predict(self, model_input: Any, params: Any = None) -> NDArray[np.float32]:
+        """Embeddings in the order of the rows of a data frame. Raises DataError for a kind that is none."""
         texts, kinds = model_input["text"].tolist(), model_input["kind"].tolist()
         for kind in kinds:
             if kind not in KINDS:
@@ -41,13 +35,19 @@ class EncoderModel(PythonModel):  # type: ignore[misc]
             rows = [row for row, found in enumerate(kinds) if found == kind]
             for first in range(0, len(rows), _ROWS_AT_ONCE):
                 chunk = rows[first : first + _ROWS_AT_ONCE]
-                embedding_ND[chunk] = _embed(self._loaded, kind, [texts[row] for row in chunk])
+                embedding_ND[chunk] = self._embed(kind, [texts[row] for row in chunk])
         return embedding_ND
 
+    def _embed(self, kind: str, texts: list[str]) -> NDArray[np.float32]:
+        encoder, reader = self._loaded.encoder, self._loaded.texts
+        tokens = reader.queries(texts) if kind == "query" else reader.passages(texts)
+        device = next(encoder.parameters()).device
+        inputs = [tensor.to(device) for tensor in reader.pad(tokens)]
+        embedding_BD: NDArray[np.float32] = encoder.embed(*inputs).cpu().numpy()
+        return embedding_BD
 
-def _embed(loaded: LoadedEncoder, kind: str, texts: list[str]) -> NDArray[np.float32]:
-    tokens = loaded.texts.queries(texts) if kind == "query" else loaded.texts.passages(texts)
-    device = next(loaded.encoder.parameters()).device
-    inputs = [tensor.to(device) for tensor in loaded.texts.pad(tokens)]
-    embedding_BD: NDArray[np.float32] = loaded.encoder.embed(*inputs).cpu().numpy()
-    return embedding_BD
+
+def _load_pyfunc(path: str) -> EncoderModel:
+    """Called by MLflow with the exported folder."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return EncoderModel(load_encoder(Path(path), device=device))

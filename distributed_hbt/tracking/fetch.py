@@ -19,13 +19,13 @@ _FILES = ("config.yaml", "train.jsonl")
 _OF_A_BENCHMARK = ("summary.json", "per_query.parquet")
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """Names of folders that are made here, whatever a server says."""
-_STUDY = "study"
+_NO_RUNS = ("study", "comparison")
 _A_PAGE = 1000
 
 
 def find_runs(uri: str, experiment: str) -> list[str]:
     """Ids of the finished runs of an experiment, newest first; runs that only hold others together (tag
-    `hbt.kind: study`) are left out.
+    `hbt.kind: study` or `comparison`) are left out.
 
     Raises ConfigError where the store can not be reached, or has no such experiment.
     """
@@ -36,7 +36,7 @@ def find_runs(uri: str, experiment: str) -> list[str]:
             remedy = f"choose among {', '.join(names)}" if names else "it has none at all"
             raise ConfigError(experiment, f"is no experiment of {without_password(uri)}", remedy)
         runs = _search(client, found.experiment_id)
-        return [run.info.run_id for run in runs if run.data.tags.get("hbt.kind") != _STUDY]
+        return [run.info.run_id for run in runs if run.data.tags.get("hbt.kind") not in _NO_RUNS]
 
 
 def fetch_run(uri: str, run_id: str, into: Path) -> Path:

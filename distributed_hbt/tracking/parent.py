@@ -1,6 +1,7 @@
 """A run that stands for several: a study, or a comparison. Its children name it."""
 
 import json
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,3 +74,13 @@ def _known(client: Any, run_file: Path) -> Any:
             raise
         return None
     return None if found.info.lifecycle_stage == "deleted" else found
+
+
+def log_comparison(uri: str, experiment: str, name: str, report: Path) -> str:
+    """Keep a report in a run of its own; that run's id. Raises ConfigError where the store fails."""
+    with tempfile.TemporaryDirectory(prefix="hbt-comparison-") as folder:
+        artifacts = report.absolute().parent / "mlartifacts"
+        parent = open_parent(uri, experiment, artifacts, name, Path(folder), {KIND: "comparison"})
+        parent.log_report(report)
+        parent.finish("FINISHED")
+    return parent.run_id

@@ -1,15 +1,22 @@
 """Exported encoders in MLflow's model registry, beside the run that trained them."""
 
+import contextlib
 import json
 import logging
 import re
 import tempfile
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from distributed_hbt.config import yaml_file
+from distributed_hbt.config.load import validate
+from distributed_hbt.config.run import TrackingConfig
 from distributed_hbt.errors import ConfigError
 from distributed_hbt.models.manifest import EncoderManifest
+from distributed_hbt.run_directory import RunDirectory
 from distributed_hbt.tracking.mlflow_store import connect, default_uri, problems_of
 from distributed_hbt.tracking.open import RUN_FILE
 from distributed_hbt.tracking.package_versions import package_versions
@@ -17,7 +24,6 @@ from distributed_hbt.tracking.run_facts import without_password
 
 _NAME = re.compile(r"[^/:\s][^/:]*")
 _NEEDED = ("distributed-hbt", "torch", "transformers", "peft", "mlflow")
-_EXPERIMENT = "distributed_hbt"
 _log = logging.getLogger(__name__)
 
 
@@ -36,7 +42,7 @@ class Registry:
 
         `step` is that of the checkpoint. Raises ConfigError where the store refuses it.
         """
-        with problems_of(self.uri):
+        with problems_of(self.uri), _chosen(self.uri):
             model = self.client.create_logged_model(
                 self.experiment_id, name="encoder", source_run_id=self.run_id, model_type="encoder"
             )
@@ -48,25 +54,26 @@ class Registry:
                 _link(self.client, self.run_id, model.model_id, step or 0)
             _make(self.client, self.name)
             version = self.client.create_model_version(
-                self.name, f"models:/{model.model_id}", run_id=self.run_id, model_id=model.model_id
+                self.name, model.artifact_location, run_id=self.run_id, model_id=model.model_id
             )
             return f"models:/{self.name}/{version.version}"
 
 
-def open_registry(name: str, uri: str | None, run_dir: Path | None) -> Registry:
-    """The registry at `uri`, by default that of the run in `run_dir`; found out before anything is exported.
+def open_registry(name: str, uri: str | None, around: RunDirectory | None) -> Registry:
+    """The registry at `uri`, by default that of the run around the checkpoint; it is found out
+    before anything is exported whether it can be used.
 
     Raises ConfigError for a name that MLflow does not take, and where there is no store, or none is known.
     """
     if not _NAME.fullmatch(name):
         raise ConfigError("--register", f"{name!r} is no name of a model", "leave out / and :")
-    trained = _trained(run_dir)
+    trained = _trained(around)
     uri = uri or trained.get("tracking_uri")
     if uri is None:
         what = "the checkpoint has no run around it that says which store"
         raise ConfigError("--tracking-uri", what, f"give one, as {default_uri(Path('runs'))}")
-    folder = Path.cwd() if run_dir is None else run_dir.parent
-    client, experiment_id = connect(uri, _EXPERIMENT, folder / "mlartifacts")
+    folder = Path("runs") if around is None else around.path.parent
+    client, experiment_id = connect(uri, _experiment(around), folder / "mlartifacts")
     run = _run(client, trained.get("run_id"))
     if run is None and "run_id" in trained:
         _log.warning(
@@ -77,11 +84,31 @@ def open_registry(name: str, uri: str | None, run_dir: Path | None) -> Registry:
     return Registry(client, uri, name, experiment_id, None if run is None else str(run.info.run_id))
 
 
-def _trained(run_dir: Path | None) -> dict[str, str]:
-    if run_dir is None or not (run_dir / RUN_FILE).is_file():
+@contextlib.contextmanager
+def _chosen(uri: str) -> Iterator[None]:
+    """MLflow looks some things up in the store of the process, even when a client of another one asks."""
+    import mlflow
+
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(uri)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before)
+
+
+def _trained(around: RunDirectory | None) -> dict[str, str]:
+    if around is None or not (around.path / RUN_FILE).is_file():
         return {}
-    content: dict[str, str] = json.loads((run_dir / RUN_FILE).read_text(encoding="utf-8"))
+    content: dict[str, str] = json.loads((around.path / RUN_FILE).read_text(encoding="utf-8"))
     return content
+
+
+def _experiment(around: RunDirectory | None) -> str:
+    """That of the run; where there is none, or it is not found in the store, models are kept in this one."""
+    if around is None:
+        return TrackingConfig().experiment
+    return validate(yaml_file.read(around.config)).tracking.experiment
 
 
 def _run(client: Any, run_id: str | None) -> Any:
@@ -98,33 +125,34 @@ def _run(client: Any, run_id: str | None) -> Any:
 
 
 def _save(folder: Path, path: Path, model: Any, run_id: str | None) -> None:
-    """Write MLflow's own form of a model, with the folder as an artifact of it."""
+    """Write MLflow's own form of a model, with a copy of the folder in it."""
     import mlflow.pyfunc
     import numpy as np
     import pandas as pd
     from mlflow.models import Model, ModelSignature
     from mlflow.types import ColSpec, Schema, TensorSpec
 
-    from distributed_hbt.tracking.encoder_model import ARTIFACT, EncoderModel
-
     dimension = EncoderManifest.read(folder).embedding_dimension
     columns = Schema([ColSpec("string", "text"), ColSpec("string", "kind")])
     embeddings = Schema([TensorSpec(np.dtype("float32"), (-1, dimension), "embedding")])
     texts = ["Who wrote Faust?", "Faust is a tragedy by Goethe."]
-    mlflow.pyfunc.save_model(
-        str(path),
-        python_model=EncoderModel(),
-        artifacts={ARTIFACT: str(folder.absolute())},
-        signature=ModelSignature(inputs=columns, outputs=embeddings),
-        input_example=pd.DataFrame({"text": texts, "kind": ["query", "passage"]}),
-        pip_requirements=[f"{package}=={version}" for package, version in package_versions(_NEEDED).items()],
-        mlflow_model=Model(
-            artifact_path=model.artifact_location,
-            model_uuid=model.model_id,
-            run_id=run_id,
-            model_id=model.model_id,
-        ),
+    known = Model(
+        artifact_path=model.artifact_location,
+        model_uuid=model.model_id,
+        run_id=run_id,
+        model_id=model.model_id,
     )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of pandas, inside MLflow
+        mlflow.pyfunc.save_model(
+            str(path),
+            loader_module="distributed_hbt.tracking.encoder_model",
+            data_path=str(folder.absolute()),
+            signature=ModelSignature(inputs=columns, outputs=embeddings),
+            input_example=pd.DataFrame({"text": texts, "kind": ["query", "passage"]}),
+            pip_requirements=[f"{name}=={version}" for name, version in package_versions(_NEEDED).items()],
+            mlflow_model=known,
+        )
 
 
 def _link(client: Any, run_id: str, model_id: str, step: int) -> None:

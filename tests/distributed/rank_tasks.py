@@ -256,6 +256,36 @@ def train_until(run_file: str, overrides: list[str], stop: int | None) -> list[t
     return done
 
 
+def train_and_evaluate(run_file: str) -> tuple[list[float], list[str]]:
+    """The worker itself and the evaluation after it: the losses, and the paths of the summaries."""
+    from accelerate.state import AcceleratorState
+
+    from distributed_hbt.evaluation.evaluate import evaluate_checkpoint
+    from distributed_hbt.evaluation.jobs.local import LocalExecutor
+
+    AcceleratorState._reset_state(reset_partial_state=True)
+    config = load_run(Path(run_file))
+    directory = check_run_directory(config)
+    write_config(directory, config)
+    losses: list[float] = []
+    train(
+        config,
+        ranks_from_environment(),
+        directory,
+        prepare(config),
+        log_from=lambda done: lambda record: losses.append(record.loss),
+    )
+    steps = config.train.max_steps
+    summaries = evaluate_checkpoint(
+        config.evaluation,
+        directory.checkpoint(steps),
+        directory.evaluation(steps),
+        stores=config.stores,
+        executor=LocalExecutor("cpu"),
+    )
+    return losses, list(map(str, summaries))
+
+
 def left_gathered(run_file: str, overrides: list[str]) -> list[str]:
     """Parameters that this rank still holds whole after two steps under ZeRO-3."""
     from deepspeed.runtime.zero.partition_parameters import ZeroParamStatus

@@ -15,6 +15,8 @@ from distributed_hbt.cli import COMMANDS as HBT_COMMANDS
 from distributed_hbt.cli import main, parse
 from distributed_hbt.config.load import load_run
 from distributed_hbt.config.paths import check_inputs
+from distributed_hbt.config.study import load_study
+from distributed_hbt.studies.plan import plan_study
 from tests.distributed.run_for_tests import ROOT
 
 PAGES = [
@@ -48,6 +50,9 @@ def check_hbt(words: list[str]) -> None:
     options = parse(words)
     if "run_file" in options:
         load_run(ROOT / options.run_file, options.overrides)
+    if "study_file" in options:
+        study, overrides = load_study(ROOT / options.study_file, options.overrides)
+        plan_study(study, ROOT / options.study_file, overrides)
 
 
 @pytest.mark.parametrize(("page", "command"), COMMANDS, ids=[c for _, c in COMMANDS])

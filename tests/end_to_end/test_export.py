@@ -12,7 +12,7 @@ from sentence_transformers import SentenceTransformer
 from distributed_hbt.cli import main
 from distributed_hbt.config.load import load_run
 from distributed_hbt.tracking.package_versions import package_versions
-from tests.distributed.run_for_tests import write_run
+from tests.distributed.run_for_tests import ROOT, write_run
 from tests.lareqa_files import write_lareqa
 
 STEP = "step-00000004"
@@ -122,3 +122,42 @@ def test_a_run_whose_record_and_store_are_gone_is_exported_all_the_same(
     assert "| commit | not known |" in card
     assert "| 0: hbt_jsonl | run0/train.jsonl | not known | not known | not known |" in card
     assert "The store of the training data is gone" in card
+
+
+def test_a_registered_model_is_linked_to_the_run_that_trained_it(run: Path, tmp_path: Path) -> None:
+    """Versions of a model of which nobody can tell where they came from."""
+    import mlflow
+
+    arguments = ["--out", str(tmp_path / "out"), "--register", "linked"]
+    assert main(["export", str(run / "checkpoints" / STEP), *arguments]) == 0
+    recorded = json.loads((run / "mlflow.json").read_text())
+    client = mlflow.MlflowClient(recorded["tracking_uri"])
+    before = client.get_run(recorded["run_id"])
+    assert before.info.status == "FINISHED"
+    version = client.get_model_version("linked", "1")
+    assert version.run_id == recorded["run_id"]
+    (output,) = before.outputs.model_outputs
+    model = client.get_logged_model(output.model_id)
+    assert (output.step, model.source_run_id, model.status) == (4, recorded["run_id"], "READY")
+    assert model.experiment_id == recorded["experiment_id"]
+
+
+def test_a_model_can_be_registered_in_a_store_that_never_saw_the_run(
+    run: Path, programs: Any, tmp_path: Path
+) -> None:
+    """A database of MLflow's own choice in the working directory; a link to nothing; noise on a terminal."""
+    import mlflow
+
+    uri = f"sqlite:///{tmp_path}/other.db"
+    where = ["export", str(run / "checkpoints" / STEP), "--out", str(tmp_path / "out")]
+    before = {path.name for path in ROOT.iterdir()}
+    done = programs.run(
+        *(sys.executable, "-m", "distributed_hbt.cli", *where, "--register", "other", "--tracking-uri", uri)
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{tmp_path / 'out'}\nmodels:/other/1\n"
+    run_id = json.loads((run / "mlflow.json").read_text())["run_id"]
+    assert done.stderr == f"{uri} has no run {run_id}: the model is not linked to it\n"
+    assert {path.name for path in ROOT.iterdir()} == before
+    version = mlflow.MlflowClient(uri).get_model_version("other", "1")
+    assert not version.run_id

@@ -26,9 +26,7 @@ def test_the_real_thing_is_shipped() -> None:
     found = {(config.model.base, config.model.lora is not None) for config in configs}
     for base in ("Qwen/Qwen3-4B-Base", "Qwen/Qwen3-8B-Base"):
         assert {(base, True), (base, False)} <= found
-    paper = [
-        c for c in configs if c.model.base in ("FacebookAI/xlm-roberta-base", "sentence-transformers/LaBSE")
-    ]
-    assert len(paper) == 2
+    paper = [config for config in configs if config.name in ("xlmr_paper", "labse_paper")]
+    assert {c.model.base for c in paper} == {"FacebookAI/xlm-roberta-base", "sentence-transformers/LaBSE"}
     for config in paper:
         assert (config.train.global_batch_size, config.train.learning_rate) == (100, 3e-5)

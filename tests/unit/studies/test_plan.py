@@ -92,9 +92,9 @@ def test_runs_may_start_from_the_encoder_of_another(tmp_path: Path) -> None:
 
 def test_the_plan_says_what_is_finished(tmp_path: Path) -> None:
     plan = planned(tmp_path)
-    checkpoint = RunDirectory(plan.runs[0].config.run_dir).checkpoint(10)
-    checkpoint.mkdir(parents=True)
-    (checkpoint / "COMPLETE").touch()
+    directory = RunDirectory(plan.runs[0].config.run_dir)
+    directory.path.mkdir(parents=True)
+    directory.finished.touch()
     assert [run["finished"] for run in plan_as_json(plan)] == [True, *[False] * 11]
     assert plan_as_text(plan).splitlines()[0] == f"finished {plan.runs[0].config.name}"
 

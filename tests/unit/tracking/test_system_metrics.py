@@ -1,9 +1,13 @@
 """System metrics: sampled while the run goes on, and no longer."""
 
 import logging
+import queue
+import sys
 import threading
 import time
+import types
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -56,3 +60,34 @@ def test_a_fault_ends_the_sampling_and_nothing_else(caplog: pytest.LogCaptureFix
         watching._thread.join(30)
     watching.close()
     assert "system metrics end here: OSError: no such file" in caplog.text
+
+
+def test_gpus_tell_what_they_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part of a GPU that tells no power, and takes the other figures with it. (NVML itself is played here:
+    machines with GPUs are rare.)"""
+
+    class NVMLError(Exception):
+        pass
+
+    def power(_: int) -> int:
+        raise NVMLError("not supported")
+
+    nvml: Any = types.ModuleType("pynvml")
+    nvml.NVMLError, nvml.nvmlInit, nvml.nvmlDeviceGetCount = NVMLError, lambda: None, lambda: 2
+    nvml.nvmlDeviceGetHandleByIndex = lambda i: i
+    nvml.nvmlDeviceGetMemoryInfo = lambda i: types.SimpleNamespace(used=4e9 * (i + 1), total=16e9)
+    nvml.nvmlDeviceGetUtilizationRates = lambda i: types.SimpleNamespace(gpu=70 + i)
+    nvml.nvmlDeviceGetPowerUsage = power
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    samples: queue.SimpleQueue[Mapping[str, float]] = queue.SimpleQueue()
+    watching = SystemMetrics(samples.put, interval=0.01)
+    sample = samples.get(timeout=30)
+    watching.close()
+    assert {name: value for name, value in sample.items() if "gpu" in name} == {
+        "system/gpu_0_memory_usage_megabytes": 4000.0,
+        "system/gpu_0_memory_usage_percentage": 25.0,
+        "system/gpu_0_utilization_percentage": 70.0,
+        "system/gpu_1_memory_usage_megabytes": 8000.0,
+        "system/gpu_1_memory_usage_percentage": 50.0,
+        "system/gpu_1_utilization_percentage": 71.0,
+    }
