@@ -9,7 +9,10 @@ from distributed_hbt.config.load import differing_fields, dump, validate
 from distributed_hbt.config.run import RunConfig
 from distributed_hbt.errors import ConfigError
 
-MAY_CHANGE = ("cluster.", "mining.", "output_dir", "train.deepspeed", "train.profile_steps")
+MAY_CHANGE = (
+    *("cluster.", "mining.", "output_dir", "tracking.system_metrics"),
+    *("train.deepspeed", "train.profile_steps"),
+)
 """Fields that a resumed run may have otherwise: they do not touch what is trained or measured. (Whether a
 checkpoint fits the ZeRO stage is the checkpoint's to say.)"""
 
