@@ -1,5 +1,7 @@
 """Exported folders in the released sentence-transformers."""
 
+import copy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +75,31 @@ def test_an_encoder_with_its_own_template_embeds_alike(
         (theirs.encode_document, ours.texts.passages),
     ):
         assert_same(encode(texts), ours.encoder.embed(*ours.texts.pad(kind(texts))))
+
+
+@pytest.mark.parametrize("append_eos", [True, False])
+def test_a_bos_that_the_tokenizer_adds_stays_and_eos_comes_with_it(
+    append_eos: bool, checkpoint: Checkpoint, tokenizer: Any, tmp_path: Path
+) -> None:
+    """Llama's and Gemma's tokenizers: transformers reads `add_bos_token` and forgets the EOS."""
+    from tokenizers import processors
+    from transformers import PreTrainedTokenizerFast
+
+    backend = copy.deepcopy(tokenizer.backend_tokenizer)
+    backend.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
+    with_bos = PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        bos_token="<s>",
+        eos_token="</s>",
+        pad_token="<pad>",
+        padding_side="left",
+        truncation_side="left",
+    )
+    trained = checkpoint("llama", tokenizer=with_bos, append_eos=append_eos)
+    config = trained / "encoder" / "tokenizer_config.json"  # as the families' own classes write it
+    content = {**json.loads(config.read_text()), "add_bos_token": True, "add_eos_token": False}
+    config.write_text(json.dumps(content))
+    assert_same_embeddings(trained, export_encoder(trained, tmp_path / "out"))
 
 
 @pytest.mark.parametrize("merged", [True, False])
