@@ -8,9 +8,9 @@ from distributed_hbt.comparison.samples import (
     Column,
     Line,
     Observed,
-    Resampled,
     Sample,
-    resample,
+    intervals_of,
+    p_values_of,
     samples_of,
 )
 from distributed_hbt.comparison.significance import (
@@ -37,9 +37,28 @@ def make_rows(systems: Observed, lines: Sequence[Line], pairs: Sequence[Pair]) -
     Raises DataError where two systems were measured on other queries.
     """
     having = [(line, samples) for line in lines if (samples := samples_of(systems, line))]
-    columns = [column for _, samples in having for column in _columns(samples, pairs)]
-    resampled = iter(resample(columns, max(RESAMPLES, _RESAMPLES_A_TEST * len(lines) * len(pairs))))
-    rows = [_row(line, samples, pairs, resampled) for line, samples in having]
+    differences = [
+        _difference_column(samples[one], samples[other])
+        for _, samples in having
+        for one, other in _present(samples, pairs)
+    ]
+    resamples = max(RESAMPLES, _RESAMPLES_A_TEST * len(lines) * len(pairs))
+    of_figures = iter(intervals_of([one for _, samples in having for one in _single_seeds(samples)]))
+    of_differences, p_values = iter(intervals_of(differences)), iter(p_values_of(differences, resamples))
+    rows = [
+        Row(
+            group=line.group,
+            language=line.language,
+            measure=line.measure,
+            higher_is_better=line.measure not in LOWER_IS_BETTER,
+            figures={name: _figure(sample, of_figures) for name, sample in samples.items()},
+            differences=tuple(
+                _difference(samples, pair, line, next(of_differences), next(p_values))
+                for pair in _present(samples, pairs)
+            ),
+        )
+        for line, samples in having
+    ]
     corrected = iter(holm([difference.p for row in rows for difference in row.differences]))
     return tuple(
         replace(row, differences=tuple(replace(one, p_holm=next(corrected)) for one in row.differences))
@@ -47,33 +66,11 @@ def make_rows(systems: Observed, lines: Sequence[Line], pairs: Sequence[Pair]) -
     )
 
 
-def _columns(samples: Mapping[str, Sample], pairs: Sequence[Pair]) -> Iterator[Column]:
-    """Those that `_row` takes the outcome of, in its order."""
+def _single_seeds(samples: Mapping[str, Sample]) -> Iterator[Column]:
+    """Whose interval is over queries."""
     for sample in samples.values():
         if sample.num_seeds == 1:
             yield Column(sample.units, sample.contribution_SU[0])
-    for one, other in _present(samples, pairs):
-        yield _difference_column(samples[one], samples[other])
-
-
-def _row(
-    line: Line, samples: Mapping[str, Sample], pairs: Sequence[Pair], resampled: Iterator[Resampled]
-) -> Row:
-    figures = {
-        name: _figure(sample, next(resampled) if sample.num_seeds == 1 else None)
-        for name, sample in samples.items()
-    }
-    differences = tuple(
-        _difference(samples, pair, line, next(resampled)) for pair in _present(samples, pairs)
-    )
-    return Row(
-        group=line.group,
-        language=line.language,
-        measure=line.measure,
-        higher_is_better=line.measure not in LOWER_IS_BETTER,
-        figures=figures,
-        differences=differences,
-    )
 
 
 def _present(samples: Mapping[str, Sample], pairs: Sequence[Pair]) -> list[Pair]:
@@ -84,18 +81,24 @@ def _difference_column(one: Sample, other: Sample) -> Column:
     return Column(one.units, other.mean_over_seeds - one.mean_over_seeds)
 
 
-def _figure(sample: Sample, resampled: Resampled | None) -> Figure:
+def _figure(sample: Sample, over_queries: Iterator[tuple[float, float]]) -> Figure:
     total_S = sample.contribution_SU.sum(axis=1)
-    low, high = seeds_interval(total_S) if resampled is None else (resampled.low, resampled.high)
+    low, high = next(over_queries) if sample.num_seeds == 1 else seeds_interval(total_S)
     of_seeds = tuple(float(total) for total in total_S)
     return Figure(float(total_S.mean()), low, high, of_seeds, len(sample.units.names))
 
 
-def _difference(samples: Mapping[str, Sample], pair: Pair, line: Line, resampled: Resampled) -> Difference:
+def _difference(
+    samples: Mapping[str, Sample],
+    pair: Pair,
+    line: Line,
+    over_queries: tuple[float, float],
+    p_randomisation: float,
+) -> Difference:
     one, other = samples[pair[0]], samples[pair[1]]
     stratum_U = one.units.stratum_U
     column_U = _difference_column(one, other).contribution_U
-    low, high, p, p_seeds = resampled.low, resampled.high, resampled.p, None
+    (low, high), p, p_seeds = over_queries, p_randomisation, None
     if max(one.num_seeds, other.num_seeds) > 1:
         test = seeds_t_test(one.contribution_SU, other.contribution_SU, stratum_U)
         low, high, p, p_seeds = test.low, test.high, test.p, test.p
@@ -106,7 +109,7 @@ def _difference(samples: Mapping[str, Sample], pair: Pair, line: Line, resampled
         mean=float(column_U.sum()),
         low=low,
         high=high,
-        p_randomisation=resampled.p,
+        p_randomisation=p_randomisation,
         p_t=t_test(column_U, stratum_U).p,
         p_seeds=p_seeds,
         p=p,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from distributed_hbt.comparison.significance import (
 )
 from distributed_hbt.errors import DataError
 
+T = TypeVar("T")
 Observed = Mapping[str, Sequence[Observations]]
 """System -> its observations on one benchmark, one a seed."""
 
@@ -55,15 +57,6 @@ class Column:
     contribution_U: Floats
 
 
-@dataclass(frozen=True, slots=True)
-class Resampled:
-    """The bootstrap interval of a column's sum, and the p value of the randomisation test."""
-
-    low: float
-    high: float
-    p: float
-
-
 def samples_of(systems: Observed, line: Line) -> dict[str, Sample]:
     """The samples of the systems all of whose runs have the measure. Raises DataError where runs were
     measured on other queries."""
@@ -85,20 +78,36 @@ def samples_of(systems: Observed, line: Line) -> dict[str, Sample]:
     return samples
 
 
-def resample(columns: Sequence[Column], resamples: int) -> list[Resampled]:
-    """Of every column. Columns of the same units share their random numbers, which are what takes time."""
-    found: list[Resampled | None] = [None] * len(columns)
+def intervals_of(columns: Sequence[Column]) -> list[tuple[float, float]]:
+    """The bootstrap interval of every column's sum."""
+
+    def intervals(contribution_UK: Floats, stratum_U: Integers) -> list[tuple[float, float]]:
+        low_K, high_K = bootstrap_intervals(contribution_UK, stratum_U)
+        return list(zip(low_K.tolist(), high_K.tolist(), strict=True))
+
+    return _by_units(columns, intervals)
+
+
+def p_values_of(columns: Sequence[Column], resamples: int) -> list[float]:
+    """The p value of the randomisation test of every column's sum."""
+
+    def p_values(contribution_UK: Floats, _: Integers) -> list[float]:
+        return [float(p) for p in randomisation_p(contribution_UK, resamples)]
+
+    return _by_units(columns, p_values)
+
+
+def _by_units(columns: Sequence[Column], ask: Callable[[Floats, Integers], list[T]]) -> list[T]:
+    """Columns of the same units are asked about together: they share their random numbers, which are what
+    takes time."""
     alike: dict[tuple[tuple[str, ...], bytes], list[int]] = {}
     for i, column in enumerate(columns):
         alike.setdefault((column.units.names, column.units.stratum_U.tobytes()), []).append(i)
+    found: dict[int, T] = {}
     for places in alike.values():
-        stratum_U: Integers = columns[places[0]].units.stratum_U
         contribution_UK = np.stack([columns[i].contribution_U for i in places], axis=1)
-        low_K, high_K = bootstrap_intervals(contribution_UK, stratum_U)
-        p_K = randomisation_p(contribution_UK, resamples)
-        for i, low, high, p in zip(places, low_K.tolist(), high_K.tolist(), p_K.tolist(), strict=True):
-            found[i] = Resampled(low, high, p)
-    return [one for one in found if one is not None]
+        found.update(zip(places, ask(contribution_UK, columns[places[0]].units.stratum_U), strict=True))
+    return [found[i] for i in range(len(columns))]
 
 
 def _alike(one: Units, other: Units) -> bool:
