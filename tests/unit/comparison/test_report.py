@@ -122,7 +122,7 @@ def test_every_picture_has_a_text_alternative_or_is_hidden(written: tuple[Compar
 
 
 def test_colours_of_plots_are_those_of_the_page(written: tuple[Comparison, ReportFiles]) -> None:
-    """A hatch or a label that keeps its light colours on a dark page; a colour that the page does not know."""
+    """A hatch or label that keeps its light colours on a dark page; a colour that the page does not know."""
     text = written[1].page.read_text(encoding="utf-8")
     style, _, body = text.partition("</style>")
     assert [colour for colour in VARIABLES if colour in body.lower()] == []
