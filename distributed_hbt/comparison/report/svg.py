@@ -81,7 +81,7 @@ def _rewritten(name: str, value: str, prefix: str) -> str:
         return f"{prefix}-{value}"
     if name == "href" and value.startswith("#"):
         return f"#{prefix}-{value.removeprefix('#')}"
-    if name == "style":
+    if name in ("style", "fill", "stroke"):
         for colour, variable in VARIABLES.items():
             value = value.replace(colour, f"var({variable})")
         value = _FONT.sub(r"font: \1 var(--sans)", _FAMILY.sub("font-family: var(--sans);", value))

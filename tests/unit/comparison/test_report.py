@@ -17,7 +17,7 @@ from distributed_hbt.comparison.report import numbers, tables
 from distributed_hbt.comparison.report.content import Cell, Finding, Panel, Plot, Section, Table
 from distributed_hbt.comparison.report.plots.training_loss import curve, smoothed
 from distributed_hbt.comparison.report.rows import best, marked
-from distributed_hbt.comparison.report.style import styles_of
+from distributed_hbt.comparison.report.style import VARIABLES, styles_of
 from distributed_hbt.comparison.report.verdicts import in_words
 from distributed_hbt.comparison.report.write import ReportFiles, write_report
 from distributed_hbt.errors import ConfigError
@@ -119,6 +119,16 @@ def test_every_picture_has_a_text_alternative_or_is_hidden(written: tuple[Compar
         is_described = attributes.get("role") == "img" and len(attributes.get("aria-label") or "") > 20
         assert is_described or attributes.get("aria-hidden") == "true"
     assert not list(elements.of("img"))
+
+
+def test_colours_of_plots_are_those_of_the_page(written: tuple[Comparison, ReportFiles]) -> None:
+    """A hatch or label that keeps its light colours on a dark page; a colour that the page does not know."""
+    text = written[1].page.read_text(encoding="utf-8")
+    style, _, body = text.partition("</style>")
+    assert [colour for colour in VARIABLES if colour in body.lower()] == []
+    used = set(re.findall(r"var\((--(?:ink|muted|line|surface|series-\d))\)", body))
+    assert used <= set(re.findall(r"(--[\w-]+):", style))
+    assert {"--ink", "--muted", "--series-1"} <= used
 
 
 def test_every_plot_is_a_picture_of_its_own(written: tuple[Comparison, ReportFiles]) -> None:

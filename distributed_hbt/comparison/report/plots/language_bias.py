@@ -60,8 +60,11 @@ def _draw(row: Row, styles: Styles, baseline: str | None, label: str, axes: Axes
     marks = marked(row, baseline)
     present = {name: style for name, style in styles.items() if name in row.figures}
     groups: Sequence[bars.Bars] = [
-        bars.Bars(name, {name: row.figures[name]}, marks & {name}) for name in present
+        bars.Bars(name, {name: figure}, marks & {name}, numbers.figure(figure.mean, tables.decimals(row)))
+        for name in present
+        if (figure := row.figures[name])
     ]
     bars.draw_single(axes, groups, present, label)
     if measure_name(row.measure) in _SHARES:
-        axes.set_xlim(0, 1)
+        axes.set_xlim(0, 1.3)
+        axes.set_xticks([0, 0.25, 0.5, 0.75, 1])

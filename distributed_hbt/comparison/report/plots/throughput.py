@@ -58,5 +58,5 @@ def _written(value: float) -> str:
 
 
 def _draw(speeds: Sequence[tuple[TrainingLog, Figure]], styles: Styles, axes: Axes) -> None:
-    groups = [bars.Bars(log.run, {log.system: speed}) for log, speed in speeds]
+    groups = [bars.Bars(log.run, {log.system: speed}, written=_written(speed.mean)) for log, speed in speeds]
     bars.draw_single(axes, groups, styles, "tokens per second")
