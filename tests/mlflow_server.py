@@ -33,7 +33,16 @@ def mlflow_server(folder: Path) -> Iterator[str]:
         _wait(uri, process, folder / "server.log")
         yield uri
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
+        _end(process)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """The server and its worker, which waits for open connections: not for ever."""
+    os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait(30)
 
 
