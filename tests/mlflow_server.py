@@ -33,12 +33,17 @@ def mlflow_server(folder: Path) -> Iterator[str]:
         _wait(uri, process, folder / "server.log")
         yield uri
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:  # a busy machine
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        _end(process)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """The server and its worker, which waits for open connections: not for ever."""
+    os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(30)
 
 
 def _wait(uri: str, process: "subprocess.Popen[bytes]", log: Path) -> None:

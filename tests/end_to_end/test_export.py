@@ -48,7 +48,7 @@ def test_the_card_says_what_the_run_knows(run: Path, tmp_path: Path) -> None:
     assert facts["pipeline_tag"] == "sentence-similarity"
     assert "base_model" not in facts
     for row in (
-        "| 0: hbt_jsonl | run0/train.jsonl | 120 | 40 | de 40, en 40, es 40 |",
+        f"| 0: hbt_jsonl | {run.parent.parent.name}/train.jsonl | 120 | 40 | de 40, en 40, es 40 |",
         "| batches | hybrid, alpha 0.5, languages uniform |",
         "| steps | 4 of 4 |",
         "| learning rate | 0.001, linear, 2 steps warm-up |",
@@ -120,7 +120,8 @@ def test_a_run_whose_record_and_store_are_gone_is_exported_all_the_same(
             path.with_suffix(".gone").rename(path)
     assert "names neither commit nor versions of the training" in caplog.text
     assert "| commit | not known |" in card
-    assert "| 0: hbt_jsonl | run0/train.jsonl | not known | not known | not known |" in card
+    data = f"{run.parent.parent.name}/train.jsonl"
+    assert f"| 0: hbt_jsonl | {data} | not known | not known | not known |" in card
     assert "The store of the training data is gone" in card
 
 
