@@ -31,8 +31,10 @@ def measures(run: Provenance | None) -> Iterator[str]:
         yield table(("figure", "value", "95% interval"), figures)
         if any(figure.group == "rank_distance" for figure in measured.figures):
             yield (
-                "Language bias: `rank_distance` is the mean distance between the best and the worst rank of "
-                "answers that say the same in different languages; 0 would be none."
+                "Language bias, of answers that say the same in different languages: `rank_distance` is the "
+                "mean distance between the best and the worst rank of them, `max_rank` the worst rank, both "
+                "better when lower; `rank_correlation` how alike the rankings of parallel questions are, 1 "
+                "where their language does not matter; `peer` the p value of equal ranks in all languages."
             )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from distributed_hbt.comparison.observations import read_observations
 from distributed_hbt.config import yaml_file
 from distributed_hbt.config.load import validate
 from distributed_hbt.config.run import RunConfig
@@ -15,6 +16,7 @@ from distributed_hbt.export.intervals import Interval, intervals
 from distributed_hbt.run_directory import RunDirectory
 from distributed_hbt.tracking.recorded import recorded_tags
 
+_LANGUAGE_BIAS = {"rank_distance": "RD", "max_rank": "Max@R", "rank_correlation": "MRC"}
 _log = logging.getLogger(__name__)
 
 
@@ -116,8 +118,10 @@ def _measured(folder: Path) -> list[Measured]:
             continue
         summary = _read(path)
         values = _values(summary.get("aggregates", {}))
-        per_query = path.with_name("per_query.parquet")
-        known = intervals(per_query, [_per_query(key) for key in values]) if per_query.is_file() else {}
+        known = {}
+        if (path.parent / "per_query.parquet").is_file():
+            observations = read_observations(path.parent, summary)
+            known = intervals(observations, [_per_query(key) for key in values])
         figures = [Figure(*key, value, known.get(_per_query(key))) for key, value in values.items()]
         found.append(Measured(summary, tuple(figures)))
     return found
@@ -136,7 +140,8 @@ def _values(aggregates: Mapping[str, Any]) -> dict[tuple[str, str], float]:
 
 def _per_query(figure: tuple[str, str]) -> tuple[str, str]:
     """The group and measure that a figure is the mean of."""
-    return ("multi", "RD") if figure == ("rank_distance", "") else figure
+    group, _ = figure
+    return ("multi", _LANGUAGE_BIAS[group]) if group in _LANGUAGE_BIAS else figure
 
 
 def _tags(run_file: Path) -> Mapping[str, str]:

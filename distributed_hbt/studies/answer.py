@@ -83,7 +83,7 @@ def _curve_findings(curves: Curves) -> Iterator[Finding]:
             for estimate in curve.estimates
         ]
         about = ", ".join(part for part in (benchmark, group, measure.replace(":", " ")) if part)
-        yield Finding(f"curve of {about}", f"{'; '.join(parts)}; R^2 {curve.explained:.2f}.")
+        yield Finding(f"curve of {about}", f"{'; '.join(parts)}; R² {curve.explained:.2f}.")
 
 
 def _limits(study: StudyConfig, comparison: Comparison) -> Iterator[str]:

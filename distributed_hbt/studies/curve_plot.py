@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _CAPTION = (
-    "Small points are runs, a seed each; the line is the curve fitted to all of them, the band its 95% "
+    "{measure}: points are runs, a seed each; the line is the curve fitted to all of them, the band its 95% "
     "interval (bootstrap of residuals)."
 )
 
@@ -33,14 +33,14 @@ def curve_plot(
     return Plot(
         name=f"curve-{benchmark}-{group}-{measure}",
         title=f"{title} by {axis}",
-        caption=_CAPTION,
+        caption=_CAPTION.format(measure=measure.replace(":", " ")),
         panels=(
             Panel(
                 title,
                 f"{title} against {axis}: {said}.",
                 partial(_draw, points, curve, axis, measure, logarithmic),
-                width=5.6,
-                height=3.4,
+                width=3.8,
+                height=2.9,
             ),
         ),
         tables=(_figures(axis, points), _parameters(curve)),
@@ -89,5 +89,5 @@ def _parameters(curve: Curve) -> Table:
             (Cell(one.name), *(Cell(f"{value:.4g}", value) for value in (one.value, one.low, one.high)))
             for one in curve.estimates
         ),
-        explanation=f"R^2 {curve.explained:.3f}; 95% intervals.",
+        explanation=f"R² {curve.explained:.3f}; 95% intervals.",
     )

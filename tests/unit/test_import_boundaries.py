@@ -29,7 +29,8 @@ MAY_IMPORT = {
     "evaluation": {"config", "data", "errors", "models", "read_ahead"},
     "mining": {"config", "data", "errors", "evaluation", "languages", "models"},
     "export": {
-        *("config", "data", "errors", "evaluation", "languages", "models", "run_directory", "tracking"),
+        *("comparison", "config", "data", "errors", "evaluation", "languages", "models"),
+        *("run_directory", "tracking"),
     },
     "tracking": {"config", "errors", "models", "run_directory"},
     "lineage": {"config", "data", "tracking"},

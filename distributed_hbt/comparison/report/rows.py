@@ -38,8 +38,9 @@ def by_measure(rows: Sequence[Row]) -> dict[Key, list[Row]]:
 
 
 def best(row: Row) -> set[str]:
-    """The systems with the best mean; none where there is nothing to be better than."""
-    if len(row.figures) < 2:
+    """The systems with the best mean; none where there is nothing to be better than, or nothing that can be
+    tested."""
+    if len(row.figures) < 2 or not row.differences:
         return set()
     choose = max if row.higher_is_better else min
     mean = choose(figure.mean for figure in row.figures.values())

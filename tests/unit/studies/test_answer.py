@@ -67,5 +67,5 @@ def test_curves_come_with_their_intervals() -> None:
     curve = Curve((), (), (), (), (Estimate("best value", 0.5, 0.25, 0.75),), 0.9)
     section = answer_of(STUDY, comparison(DIFFERENCE), {("xquad_r", "small", "mono:AP"): curve})
     assert section.findings[0].about == "curve of xquad_r, small, mono AP"
-    assert section.findings[0].says == "best value 0.5 [0.25, 0.75]; R^2 0.90."
+    assert section.findings[0].says == "best value 0.5 [0.25, 0.75]; R² 0.90."
     assert "- curve of xquad_r, small, mono AP: best value 0.5" in as_text([section])
