@@ -140,7 +140,7 @@ def test_mlflow_holds_the_run(whole_run: Path) -> None:
     assert run.info.status == "FINISHED"
     history = client.get_metric_history(about["run_id"], "train/loss")
     assert [(m.step, m.value) for m in history] == [(line["step"], line["loss"]) for line in steps(whole_run)]
-    assert [file.path for file in client.list_artifacts(about["run_id"])] == ["config.yaml"]
+    assert [file.path for file in client.list_artifacts(about["run_id"])] == [*("config.yaml", "train.jsonl")]
 
 
 @pytest.mark.parametrize("stage", [0, 1, 2, 3])
