@@ -185,5 +185,5 @@ def assert_tracked(directory: Path, summary: dict[str, Any]) -> None:
     } <= run.data.tags.keys()
     folder = "evaluation/step-00000002/xquad_r"
     assert [file.path for file in client.list_artifacts(about["run_id"], folder)] == [
-        f"{folder}/summary.json"
+        f"{folder}/{name}" for name in ("per_query.parquet", "summary.json")
     ]
