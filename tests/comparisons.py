@@ -183,5 +183,6 @@ def _log(rng: random.Random, run: str, system: str, index: int) -> TrainingLog:
     languages = {code: (109, 1150, 640)[index % 3] + rng.randrange(40) for code in LANGUAGES}
     kinds = {kind: count for kind, count in (("mono", mono), ("cross", 1200 - mono)) if count}
     return TrainingLog(
-        *(run, system, steps, loss), tuple(41000 * rng.uniform(0.9, 1.1) for _ in steps), kinds, languages
+        *(run, system, steps, loss, tuple(41000 * rng.uniform(0.9, 1.1) for _ in steps), kinds, languages),
+        num_negatives=tuple(63 for _ in steps),
     )

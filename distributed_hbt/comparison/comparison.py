@@ -122,6 +122,7 @@ class TrainingLog:
     tokens_per_second: tuple[float | None, ...]
     kinds: Mapping[str, int]
     languages: Mapping[str, int]
+    num_negatives: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ from typing import Any
 from distributed_hbt.comparison.comparison import TrainingLog
 from distributed_hbt.errors import DataError
 
+_READ = ("step", "loss", "tokens_per_second", "batch_kind", "languages", "num_negatives")
+
 
 def read_training_log(path: Path, run: str, system: str) -> TrainingLog:
     """Raises DataError, naming the line, for a line that is no step. A last line that was cut off, in the
@@ -21,6 +23,7 @@ def read_training_log(path: Path, run: str, system: str) -> TrainingLog:
         tokens_per_second=tuple(step["tokens_per_second"] for step in steps),
         kinds=dict(Counter(step["batch_kind"] for step in steps)),
         languages=dict(sorted(Counter(code for step in steps for code in step["languages"]).items())),
+        num_negatives=tuple(step["num_negatives"] for step in steps),
     )
 
 
@@ -32,7 +35,7 @@ def _steps(path: Path) -> list[dict[str, Any]]:
                 break
             try:
                 step = json.loads(line)
-                for name in ("step", "loss", "tokens_per_second", "batch_kind", "languages"):
+                for name in _READ:
                     step[name]
             except (ValueError, KeyError, TypeError) as error:
                 raise DataError(f"{path}:{number}", "is no line of a step", "remove the line") from error

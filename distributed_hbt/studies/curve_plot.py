@@ -1,7 +1,9 @@
 """Figures along a numbered axis, with the fitted curve and its band."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from distributed_hbt.comparison.report.content import Cell, Panel, Plot, Table
@@ -11,48 +13,57 @@ from distributed_hbt.studies.curve import Curve, Point
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_CAPTION = (
-    "{measure}: points are runs, a seed each; the line is the curve fitted to all of them, the band its 95% "
-    "interval (bootstrap of residuals)."
-)
+_POINTS = "points are runs, a seed each"
 
 
 def curve_plot(
-    benchmark: str,
-    group: str,
-    measure: str,
-    axis: str,
-    points: Sequence[Point],
-    curve: Curve,
-    *,
-    logarithmic: bool,
+    title: str, axis: str, label: str, points: Sequence[Point], curve: Curve, *, logarithmic: bool
 ) -> Plot:
-    """`axis` is what stands below; `group`: the other values of the matrix, or nothing."""
-    title = " ".join(part for part in (benchmark, group, measure.replace(":", " ")) if part)
+    """`axis` and `label` are what stands below and beside."""
     said = "; ".join(f"{estimate.name} {estimate.value:.4g}" for estimate in curve.estimates)
+    plain = points_plot(title, axis, label, points, logarithmic=logarithmic)
+    panel = replace(
+        plain.panels[0],
+        alternative=f"{title} against {axis}: {said}.",
+        draw=partial(_draw, points, curve, axis, label, logarithmic),
+    )
+    return replace(
+        plain,
+        name=f"curve-{title}",
+        caption=f"{label}: {_POINTS}; the line is the curve fitted to all of them, the band its 95% interval "
+        "(bootstrap of residuals).",
+        panels=(panel,),
+        tables=(*plain.tables, _parameters(curve)),
+    )
+
+
+def points_plot(title: str, axis: str, label: str, points: Sequence[Point], *, logarithmic: bool) -> Plot:
+    """The figures alone."""
+    said = "; ".join(f"{fmean(point.of_seeds):.4g} at {point.x:g}" for point in points)
     return Plot(
-        name=f"curve-{benchmark}-{group}-{measure}",
+        name=title,
         title=f"{title} by {axis}",
-        caption=_CAPTION.format(measure=measure.replace(":", " ")),
+        caption=f"{label}: {_POINTS}.",
         panels=(
             Panel(
                 title,
-                f"{title} against {axis}: {said}.",
-                partial(_draw, points, curve, axis, measure, logarithmic),
+                f"{title} against {axis}, means: {said}.",
+                partial(_draw, points, None, axis, label, logarithmic),
                 width=3.8,
                 height=2.9,
             ),
         ),
-        tables=(_figures(axis, points), _parameters(curve)),
+        tables=(_figures(axis, points),),
     )
 
 
 def _draw(
-    points: Sequence[Point], curve: Curve, axis: str, measure: str, logarithmic: bool, axes: "Axes"
+    points: Sequence[Point], curve: Curve | None, axis: str, label: str, logarithmic: bool, axes: "Axes"
 ) -> None:
     colour = SERIES[0]
-    axes.fill_between(curve.grid, curve.low, curve.high, color=colour, alpha=0.18, linewidth=0)
-    axes.plot(curve.grid, curve.fitted, color=colour, linewidth=1.8)
+    if curve is not None:
+        axes.fill_between(curve.grid, curve.low, curve.high, color=colour, alpha=0.18, linewidth=0)
+        axes.plot(curve.grid, curve.fitted, color=colour, linewidth=1.8)
     for point in points:
         axes.plot(
             [point.x] * len(point.of_seeds), point.of_seeds, "o", color=colour, markersize=4, alpha=0.75
@@ -62,7 +73,7 @@ def _draw(
         axes.set_xticks([point.x for point in points], [f"{point.x:g}" for point in points])
         axes.minorticks_off()
     axes.set_xlabel(axis)
-    axes.set_ylabel(measure.replace(":", " "))
+    axes.set_ylabel(label)
 
 
 def _figures(axis: str, points: Sequence[Point]) -> Table:

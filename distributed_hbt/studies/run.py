@@ -10,6 +10,7 @@ from distributed_hbt.comparison.comparison import Comparison
 from distributed_hbt.comparison.report.content import Section
 from distributed_hbt.comparison.report.write import ReportFiles, write_report
 from distributed_hbt.comparison.results import read_run
+from distributed_hbt.comparison.tables import row_name
 from distributed_hbt.config.run import RunConfig
 from distributed_hbt.config.study import StudyConfig
 from distributed_hbt.errors import ConfigError
@@ -17,6 +18,7 @@ from distributed_hbt.studies.answer import Curves, answer_of, limits_of
 from distributed_hbt.studies.costs import costs_of
 from distributed_hbt.studies.curve import Point, fit_curve
 from distributed_hbt.studies.curve_plot import curve_plot
+from distributed_hbt.studies.loss import losses_of
 from distributed_hbt.studies.plan import PlannedRun, StudyPlan, is_finished
 from distributed_hbt.tracking.base import Status
 from distributed_hbt.tracking.mlflow_store import default_uri
@@ -98,6 +100,7 @@ def _report(study: StudyConfig, plan: StudyPlan, folder: Path) -> StudyResult:
     sections = (
         answer_of(study, comparison, curves),
         *curve_section,
+        losses_of(plan, comparison.training, _numbered(study)),
         costs_of(systems),
         limits_of(study, comparison),
     )
@@ -125,7 +128,8 @@ def _curves(
 ) -> tuple[Curves, tuple[Section, ...]]:
     if study.curve is None:
         return {}, ()
-    axis = next(axis.number for axis in study.vary.values() if axis.number is not None)
+    axis = _numbered(study)
+    assert axis is not None, "a curve has one numbered axis"
     curves: Curves = {}
     plots = []
     for benchmark in comparison.benchmarks:
@@ -136,13 +140,16 @@ def _curves(
             for group, points in _points(plan, {name: f.of_seeds for name, f in row.figures.items()}).items():
                 curve = fit_curve(points, study.curve.fit)
                 curves[benchmark.benchmark, group, measure] = curve
+                title = " ".join(part for part in (benchmark.benchmark, group, row_name(row)) if part)
                 logarithmic = study.curve.fit != "quadratic"
-                plots.append(
-                    curve_plot(
-                        benchmark.benchmark, group, measure, axis, points, curve, logarithmic=logarithmic
-                    )
-                )
+                plots.append(curve_plot(title, axis, row_name(row), points, curve, logarithmic=logarithmic))
     return curves, (Section(heading="Curves", plots=tuple(plots)),)
+
+
+def _numbered(study: StudyConfig) -> str | None:
+    """What the numbered axis counts, where there is one."""
+    numbers = [axis.number for axis in study.vary.values() if axis.number is not None]
+    return numbers[0] if len(numbers) == 1 else None
 
 
 def _points(plan: StudyPlan, of_seeds: Mapping[str, tuple[float, ...]]) -> dict[str, list[Point]]:
