@@ -73,8 +73,8 @@ def start_session(config: RunConfig, ranks: Ranks) -> Session:
 def build_engine(session: Session, model: ChunkedEncoder, train: TrainConfig) -> Any:
     """The DeepSpeed engine of the model, with AdamW over its trainable parameters.
 
-    Offloaded state is stepped by torch's fused AdamW for CPUs: as fast as DeepSpeedCPUAdam (ds_configs/README.md),
-    which would have to be compiled, for minutes, by a compiler and a CUDA toolkit that fit.
+    Offloaded state is stepped by torch's fused AdamW for CPUs: as fast as DeepSpeedCPUAdam, which would have
+    to be compiled, for minutes, by a compiler and a CUDA toolkit that fit (ds_configs/README.md).
     """
     optimizer = torch.optim.AdamW(
         parameter_groups(model, train.weight_decay),

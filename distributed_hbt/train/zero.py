@@ -25,7 +25,7 @@ RUN_OWNED = {
 """Keys that a ds_configs file may not restate, and the run's field that decides instead."""
 
 OTHER_OPTIMIZERS = {"ratio": 1.0, "super_offload": False}
-"""Options of offload_optimizer that only optimizers of DeepSpeed's own can do, with the value that asks for none."""
+"""Options of offload_optimizer for DeepSpeed's own optimizers alone, with the value that asks for nothing."""
 
 DEFAULT = "ds_configs/zero2.json"
 

@@ -2,13 +2,15 @@
 
 import contextlib
 import os
+import re
 import secrets
+import shlex
 import shutil
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,7 @@ Submit = Callable[..., Submitted]
 
 @dataclass(frozen=True)
 class Head:
-    """A Ray head with a dashboard, as an administrator starts it, of this machine and 4 CPUs.
+    """A Ray head with a dashboard, started as docs/cluster.md says, of this machine and 4 CPUs.
 
     `environment` has its token. The head's process id is that of all its descendants' ancestor.
     """
@@ -42,19 +44,31 @@ class Head:
         return psutil.Process(self.pid).children(recursive=True)
 
 
+def documented(beginning: str, replaced: Mapping[str, str]) -> list[str]:
+    """The words of the command of docs/cluster.md that begins so, with this machine's addresses and ports."""
+    text = (ROOT / "docs/cluster.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```sh\n(.*?)```", text, flags=re.S)
+    (command,) = [line for block in blocks for line in block.splitlines() if line.startswith(beginning)]
+    for there, here in replaced.items():
+        assert there in command, command
+        command = command.replace(there, here)
+    return shlex.split(command)
+
+
 @pytest.fixture(scope="session")
 def head() -> Iterator[Head]:
     """One for all tests that need a cluster which is not their own."""
     folder = Path(tempfile.mkdtemp(prefix="hbt-ray-"))  # short: sockets lie in it
     port, dashboard_port = _free_port(), _free_port()
     kept = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
-    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    _, *settings = documented("export", {"THE-SAME-EVERYWHERE": secrets.token_hex(32)})
+    token = dict(setting.split("=", 1) for setting in settings)
     path = f"{BIN}{os.pathsep}{os.environ['PATH']}"  # jobs start `python`
     environment = {**kept, **token, "PATH": path, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     command = (
-        *("ray", "start", "--head", "--block", "--disable-usage-stats", "--num-cpus=4", f"--port={port}"),
+        *documented("ray start --head", {"10.0.0.1": "127.0.0.1", "6379": str(port)}),
         *(f"--dashboard-port={dashboard_port}", "--dashboard-agent-listen-port=0", f"--temp-dir={folder}"),
-        *("--node-ip-address=127.0.0.1", "--object-store-memory=100000000"),
+        *("--num-cpus=4", "--object-store-memory=100000000"),
     )
     log = folder / "head.log"
     # It ends with the tests, however they end.

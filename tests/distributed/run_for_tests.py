@@ -106,7 +106,7 @@ def wake_adapters(encoder: Any) -> None:
 
 def zero_overrides(stage: int | str, *more: str) -> list[str]:
     """Overrides for a ZeRO stage, or "3_offload". Stage 3 partitions the smallest parameter too: by default
-    DeepSpeed keeps those below 100,000 elements whole, which all of a tiny model's are, and then shows nothing."""
+    DeepSpeed keeps those below 100,000 elements whole, which all of a tiny model's are, and shows nothing."""
     partitioned = str(stage).startswith("3")
     file = f"tests/distributed/zero{stage}_small_too.json" if partitioned else f"ds_configs/zero{stage}.json"
     return [f"train.deepspeed={ROOT / file}", *more]

@@ -197,7 +197,7 @@ def test_planted_mistakes_are_found(pools: dict[int, RankPool], run_file: Path, 
 def test_ten_steps_equal_one_process(
     pools: dict[int, RankPool], run_file: Path, world_size: int, stage: int | str, lora: tuple[str, ...]
 ) -> None:
-    """A right gradient that the optimizer, the schedule, the partitioning or the way to the CPU then spoils."""
+    """A right gradient that the optimizer, the schedule, the partitioning or the offload then spoils."""
     losses, norms, weights = reference_training(run_file, *lora)
     answers = pools[world_size].run("losses_and_weights", str(run_file), overrides(stage, *lora), 10)
     for found_losses, found_norms, _ in answers:

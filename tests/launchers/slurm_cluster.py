@@ -1,4 +1,4 @@
-"""Slurm with two nodes on loopback: its own daemons, keys, ports and folders, and nothing of this machine's."""
+"""Slurm with two nodes on loopback: daemons, key, ports and folders of its own, none of this machine's."""
 
 import contextlib
 import getpass
@@ -13,11 +13,11 @@ from pathlib import Path
 
 DAEMONS = ("munged", "slurmctld", "slurmd")
 CLIENTS = ("sbatch", "squeue", "scancel", "scontrol", "srun")
-SECONDS_UNTIL_HUNG = 300
+SECONDS_UNTIL_HUNG = 900
 
 # Nodes claim more CPUs than there are, and GPUs that are plain files: a job that asks for the hardware of a
-# real cluster is placed, while one that asks for little runs. A requeued job may run again once its credential
-# has expired, two minutes by default.
+# real cluster is placed, while one that asks for little runs. A requeued job may run again only once its old
+# credential has expired, after two minutes by default.
 CONFIGURATION = """\
 ClusterName=test
 SlurmctldHost={host}(127.0.0.1)

@@ -1,4 +1,4 @@
-"""`launchers/accelerate`: every file as accelerate itself reads it, and what is new to a CPU really launched."""
+"""`launchers/accelerate`: every file as accelerate itself reads it; some really launched, on CPUs."""
 
 import json
 import os
@@ -33,10 +33,8 @@ def named_for(file: Path) -> tuple[str, str]:
     return found[1], f"ds_configs/{found[2]}.json"
 
 
-def launched(
-    monkeypatch: pytest.MonkeyPatch, file: Path, flags: Sequence[str]
-) -> tuple[Any, dict[str, str]]:
-    """What `accelerate launch` asks of torchrun for the file, and the environment of ranks. Starts nothing."""
+def launched(monkeypatch: pytest.MonkeyPatch, file: Path, flags: Sequence[str]) -> tuple[Any, dict[str, str]]:
+    """What `accelerate launch` asks of torchrun for the file, and the ranks' environment. Starts nothing."""
     import torch.distributed.run
     from accelerate.commands.launch import launch_command, launch_command_parser
 
@@ -50,7 +48,7 @@ def launched(
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_file_is_what_it_is_named_for(file: Path) -> None:
-    """A key that accelerate does not know, the ranks of other machines, weights that are first built whole."""
+    """A key that accelerate does not know, ranks of other machines, weights that are first built whole."""
     from accelerate.commands.config.config_args import ClusterConfig, load_config_from_file
     from accelerate.utils import DistributedType
 

@@ -23,6 +23,8 @@ STEPS, MIDDLE = 120, 20
 SMALL = ("--ntasks-per-node=1", "--cpus-per-task=1", "--gpus-per-node=0", "--time=60")
 """Two nodes with one rank each."""
 
+ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY")
+
 
 @pytest.fixture(scope="module")
 def slurm(programs: Programs) -> Iterator[SlurmCluster]:
@@ -66,8 +68,11 @@ class Job:
         self._wait(lambda: last_step(directory) >= step, f"step {step}")
 
     def wait_for_state(self, state: str) -> dict[str, str]:
-        self._wait(lambda: self.state == state, state)
-        return self._slurm.facts(self.number)
+        """Facts of the job in that state. Fails where it ends in another one."""
+        self._wait(lambda: self.state in (state, *ENDED), state)
+        facts = self._slurm.facts(self.number)
+        assert facts["JobState"] == state, self.log
+        return facts
 
     def _wait(self, true: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + SECONDS_UNTIL_HUNG

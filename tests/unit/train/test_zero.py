@@ -144,7 +144,7 @@ READ_AS = {
 
 
 def test_shipped_files_hold_the_partitioning_alone_and_are_all_explained() -> None:
-    """A batch size, a precision, an optimizer or a schedule in two places; a file that README.md leaves out."""
+    """A batch size, a precision or an optimizer in two places; a file that README.md leaves out."""
     for file in SHIPPED:
         assert list(json.loads(file.read_text(encoding="utf-8"))) == ["zero_optimization"]
     readme = (ROOT / "ds_configs/README.md").read_text(encoding="utf-8")
