@@ -37,5 +37,13 @@ except Exception as error:
 # What the job needs that is no part of the code; the wait is that of `ray job stop` before it kills.
 runtime_env='{"excludes": ["/runs", "/build", "/dist", "*.egg-info"], "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": "180"}}'
 
-exec ray job submit --address "$address" --working-dir . --runtime-env-json "$runtime_env" \
+job=hbt-$(date +%Y%m%d-%H%M%S)-$RANDOM
+ray job submit --address "$address" --submission-id "$job" --working-dir . --runtime-env-json "$runtime_env" \
     -- python -m distributed_hbt.cli submit "$@" --address auto
+# Ray ends with 0 for a job that was stopped, too.
+status=$(python -c '
+import sys
+from ray.job_submission import JobSubmissionClient
+print(JobSubmissionClient(sys.argv[1]).get_job_status(sys.argv[2]).value)
+' "$address" "$job")
+[[ $status == SUCCEEDED ]] || exit 1

@@ -69,13 +69,13 @@ def test_job_is_stopped_in_good_order_and_submitted_again(
     )
     first = Submitted(process, directory, log)
     first.wait_for_step(MIDDLE)
-    (job,) = set(re.findall(r"raysubmit_\w+", first.log))
+    (job,) = set(re.findall(r"hbt-\d{8}-\d{6}-\d+", first.log))
     stop(head, job)
     assert first.exit_code() == 1
     last = steps(directory)[-1]["step"]
     assert checkpoints(directory)[-1] == last
     assert mlflow_run(directory).info.status == "KILLED"
-    here = {"raysubmit_NAME": job, "http://HEAD:8265": head.dashboard}
+    here = {"JOB": job, "http://HEAD:8265": head.dashboard}
     logs = run(head, documented("ray job logs", here))
     assert "interrupted: stopped by the user" in logs.stdout
     done = run(head, command)
