@@ -2,15 +2,13 @@
 
 import contextlib
 import os
-import re
 import secrets
-import shlex
 import shutil
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.coordinator.documented import documented
 from tests.coordinator.submitted import SECONDS_UNTIL_HUNG, Submitted, losses
 from tests.distributed.run_for_tests import write_run
 from tests.programs import BIN, ROOT, Programs
@@ -42,17 +41,6 @@ class Head:
 
     def descendants(self) -> list[psutil.Process]:
         return psutil.Process(self.pid).children(recursive=True)
-
-
-def documented(beginning: str, replaced: Mapping[str, str]) -> list[str]:
-    """The words of the command of docs/cluster.md that begins so, with this machine's addresses and ports."""
-    text = (ROOT / "docs/cluster.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"```sh\n(.*?)```", text, flags=re.S)
-    (command,) = [line for block in blocks for line in block.splitlines() if line.startswith(beginning)]
-    for there, here in replaced.items():
-        assert there in command, command
-        command = command.replace(there, here)
-    return shlex.split(command)
 
 
 @pytest.fixture(scope="session")

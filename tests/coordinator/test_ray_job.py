@@ -7,7 +7,8 @@ from pathlib import Path
 
 import yaml
 
-from tests.coordinator.conftest import Head, documented
+from tests.coordinator.conftest import Head
+from tests.coordinator.documented import documented
 from tests.coordinator.submitted import (
     SECONDS_UNTIL_HUNG,
     Submitted,
