@@ -16,7 +16,7 @@ from distributed_hbt.config.train import TrainConfig
 from distributed_hbt.distributed.process_group import Ranks
 from distributed_hbt.errors import ConfigError
 from distributed_hbt.train.chunked import ChunkedEncoder
-from distributed_hbt.train.zero import engine_config, read_zero
+from distributed_hbt.train.zero import engine_config, offloads_optimizer, read_zero
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class Session:
     plugin: Any
     stage: int
     collective_limit: timedelta
+    offloads_optimizer: bool = False
 
     @property
     def device(self) -> torch.device:
@@ -63,19 +64,24 @@ def start_session(config: RunConfig, ranks: Ranks) -> Session:
         # Without a named backend accelerate believes on a CPU that every rank is alone.
         kwargs_handlers=[InitProcessGroupKwargs(backend="nccl" if on_gpu else "gloo", timeout=limit)],
     )
-    session = Session(ranks, accelerator, plugin, int(zero["zero_optimization"]["stage"]), limit)
+    stage = int(zero["zero_optimization"]["stage"])
+    session = Session(ranks, accelerator, plugin, stage, limit, offloads_optimizer(zero))
     _assert_as_asked(session, "cuda" if on_gpu else "cpu")
     return session
 
 
 def build_engine(session: Session, model: ChunkedEncoder, train: TrainConfig) -> Any:
-    """The DeepSpeed engine of the model, with AdamW over its trainable parameters."""
+    """The DeepSpeed engine of the model, with AdamW over its trainable parameters.
+
+    Offloaded state is stepped by torch's fused AdamW for CPUs: as fast as DeepSpeedCPUAdam, which would have
+    to be compiled, for minutes, by a compiler and a CUDA toolkit that fit (ds_configs/README.md).
+    """
     optimizer = torch.optim.AdamW(
         parameter_groups(model, train.weight_decay),
         lr=train.learning_rate,
         betas=train.betas,
         eps=train.epsilon,
-        fused=session.device.type == "cuda",
+        fused=session.device.type == "cuda" or session.offloads_optimizer,
     )
     engine, _ = session.accelerator.prepare(model, optimizer)
     _limit_collectives(session.collective_limit)

@@ -15,11 +15,17 @@ RUN_OWNED = {
     "gradient_accumulation_steps": "train.max_tokens_per_chunk",
     "gradient_clipping": "train.max_grad_norm",
     "optimizer": "train.learning_rate and its neighbours",
+    "zero_force_ds_cpu_optimizer": "train.learning_rate and its neighbours",
     "scheduler": "train.schedule",
     "bf16": "model.dtype",
     "fp16": "model.dtype",
+    "torch_autocast": "model.dtype",
+    "activation_checkpointing": "train.activation_checkpointing",
 }
 """Keys that a ds_configs file may not restate, and the run's field that decides instead."""
+
+OTHER_OPTIMIZERS = {"ratio": 1.0, "super_offload": False}
+"""Options of offload_optimizer for DeepSpeed's own optimizers alone, with the value that asks for nothing."""
 
 DEFAULT = "ds_configs/zero2.json"
 
@@ -60,7 +66,14 @@ def read_zero(path: str) -> dict[str, Any]:
     for key, field in RUN_OWNED.items():
         if key in content:
             raise ConfigError(path, f"restates {key}", f"remove it; {field} of the run decides")
+    _check_offload(path, content["zero_optimization"])
     return content
+
+
+def offloads_optimizer(zero: Mapping[str, Any]) -> bool:
+    """Whether the optimizer's state is kept, and stepped, on CPUs."""
+    device: str = zero["zero_optimization"].get("offload_optimizer", {}).get("device", "none")
+    return device != "none"
 
 
 def engine_config(zero: Mapping[str, Any], config: RunConfig, world_size: int) -> dict[str, Any]:
@@ -75,7 +88,24 @@ def engine_config(zero: Mapping[str, Any], config: RunConfig, world_size: int) -
         "bf16": {"enabled": config.model.dtype == "bfloat16"},
         "fp16": {"enabled": False},
         "zero_allow_untested_optimizer": True,
+        "zero_force_ds_cpu_optimizer": False,  # offloaded state is stepped by torch's AdamW too
     }
+
+
+def _check_offload(path: str, zero: Mapping[str, Any]) -> None:
+    """Refuse what DeepSpeed would refuse with an assertion, or ignore."""
+    for key in ("offload_optimizer", "offload_param"):
+        device = zero.get(key, {}).get("device", "none")
+        lowest = 3 if key == "offload_param" else 1
+        if device not in ("none", "cpu"):
+            raise ConfigError(path, f"{key}.device is {device}; only cpu is supported", "name cpu, or none")
+        if device != "none" and zero["stage"] < lowest:
+            what = f"{key} needs ZeRO stage {lowest}, this is {zero['stage']}"
+            raise ConfigError(path, what, "raise the stage, or leave it out")
+    for key, off in OTHER_OPTIMIZERS.items():
+        if zero.get("offload_optimizer", {}).get(key, off) != off:
+            what = f"offload_optimizer.{key} needs an optimizer of DeepSpeed's"
+            raise ConfigError(path, what, "leave it out; runs train with torch's AdamW")
 
 
 def _named_by_launcher(environment: Mapping[str, str]) -> Path | int | None:

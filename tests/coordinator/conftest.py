@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.coordinator.documented import documented
 from tests.coordinator.submitted import SECONDS_UNTIL_HUNG, Submitted, losses
 from tests.distributed.run_for_tests import write_run
 from tests.programs import BIN, ROOT, Programs
@@ -28,7 +29,7 @@ Submit = Callable[..., Submitted]
 
 @dataclass(frozen=True)
 class Head:
-    """A Ray head with a dashboard, as an administrator starts it, of this machine and 4 CPUs.
+    """A Ray head with a dashboard, started as docs/cluster.md says, of this machine and 4 CPUs.
 
     `environment` has its token. The head's process id is that of all its descendants' ancestor.
     """
@@ -48,13 +49,14 @@ def head() -> Iterator[Head]:
     folder = Path(tempfile.mkdtemp(prefix="hbt-ray-"))  # short: sockets lie in it
     port, dashboard_port = _free_port(), _free_port()
     kept = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
-    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    _, *settings = documented("export", {"THE-SAME-EVERYWHERE": secrets.token_hex(32)})
+    token = dict(setting.split("=", 1) for setting in settings)
     path = f"{BIN}{os.pathsep}{os.environ['PATH']}"  # jobs start `python`
     environment = {**kept, **token, "PATH": path, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     command = (
-        *("ray", "start", "--head", "--block", "--disable-usage-stats", "--num-cpus=4", f"--port={port}"),
+        *documented("ray start --head", {"10.0.0.1": "127.0.0.1", "6379": str(port)}),
         *(f"--dashboard-port={dashboard_port}", "--dashboard-agent-listen-port=0", f"--temp-dir={folder}"),
-        *("--node-ip-address=127.0.0.1", "--object-store-memory=100000000"),
+        *("--num-cpus=4", "--object-store-memory=100000000"),
     )
     log = folder / "head.log"
     # It ends with the tests, however they end.

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.coordinator.documented import documented
 from tests.coordinator.machines import Machine, Switch
 from tests.coordinator.program import SECONDS_UNTIL_HUNG, Program
 
@@ -82,7 +83,7 @@ class TwoNodes(ABC):
 
     def start_ray(self) -> None:
         """On both nodes. Raises RuntimeError with what Ray says where one does not come up."""
-        self._raylets = [self._start_node(0, *self._head_flags()), self._start_second()]
+        self._raylets = [self._start_node(0, "ray start --head", *self._head_flags()), self._start_second()]
         for node in range(2):
             self._wait_for_node(node)
 
@@ -131,13 +132,16 @@ class TwoNodes(ABC):
             raylet.wait()
 
     def _start_second(self) -> subprocess.Popen[bytes]:
-        return self._start_node(1, f"--address={self.address}")
+        return self._start_node(1, "ray start --address")
 
-    def _start_node(self, node: int, *flags: str) -> subprocess.Popen[bytes]:
+    def _start_node(self, node: int, beginning: str, *flags: str) -> subprocess.Popen[bytes]:
+        here = {"10.0.0.1": self.addresses[0], "6379": self.address.split(":")[1]}
+        if node == 1:
+            here["10.0.0.2"] = self.addresses[1]
+        _, *words = documented(beginning, here)
         command: list[str | Path] = [
-            *(BIN / "ray", "start", "--block", "--disable-usage-stats", "--dashboard-agent-listen-port=0"),
-            *(f"--num-cpus={self._cpus[node]}", f"--node-ip-address={self.addresses[node]}"),
-            *("--object-store-memory=100000000", *flags),
+            *(BIN / "ray", *words, f"--num-cpus={self._cpus[node]}"),
+            *("--object-store-memory=100000000", "--dashboard-agent-listen-port=0", *flags),
         ]
         return subprocess.Popen(
             self._on(node, command),
@@ -198,7 +202,7 @@ class SeparateNodes(TwoNodes):
         return self.machines[node].inside(command)
 
     def _head_flags(self) -> tuple[str, ...]:
-        return ("--head", "--port=6379", "--include-dashboard=false")
+        return ("--include-dashboard=false",)
 
 
 class OneAddress(TwoNodes):
@@ -240,7 +244,7 @@ class OneAddress(TwoNodes):
         return ["setpriv", "--pdeathsig", "KILL", "--", *map(str, command)]
 
     def _head_flags(self) -> tuple[str, ...]:
-        return ("--head", f"--port={self._port}", "--include-dashboard=false", f"--temp-dir={self._ray}")
+        return ("--include-dashboard=false", f"--temp-dir={self._ray}")
 
 
 @contextlib.contextmanager

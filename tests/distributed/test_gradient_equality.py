@@ -46,6 +46,18 @@ def test_gradient_equals_one_process(
         assert relative_error(found, expected) <= TOLERANCE
 
 
+@pytest.mark.parametrize(
+    "options", [("train.gradient=plain",), ("train.gradient=cached",), ("train.gradient=cached", LORA)]
+)
+def test_gradient_with_offload_equals_one_process(
+    pools: dict[int, RankPool], run_file: Path, options: tuple[str, ...]
+) -> None:
+    """Gradients that are copied to the CPU before they are reduced, or of the last chunk alone."""
+    lora = [option for option in options if option == LORA]
+    for found in pools[2].run("gradients", str(run_file), overrides("3_offload", *options)):
+        assert relative_error(found, reference_gradients(run_file, *lora)) <= TOLERANCE
+
+
 @pytest.mark.parametrize("stage", [2, 3])
 @pytest.mark.parametrize("lora", [(), (LORA,)], ids=["full", "lora"])
 def test_activation_checkpointing_changes_no_gradient(
@@ -180,12 +192,12 @@ def test_planted_mistakes_are_found(pools: dict[int, RankPool], run_file: Path, 
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 4])
-@pytest.mark.parametrize("stage", [0, 1, 2, 3])
+@pytest.mark.parametrize("stage", [0, 1, 2, 3, "3_offload"])
 @pytest.mark.parametrize("lora", [(), (LORA,)], ids=["full", "lora"])
 def test_ten_steps_equal_one_process(
-    pools: dict[int, RankPool], run_file: Path, world_size: int, stage: int, lora: tuple[str, ...]
+    pools: dict[int, RankPool], run_file: Path, world_size: int, stage: int | str, lora: tuple[str, ...]
 ) -> None:
-    """A right gradient that the optimizer, the schedule or the partitioning then spoils."""
+    """A right gradient that the optimizer, the schedule, the partitioning or the offload then spoils."""
     losses, norms, weights = reference_training(run_file, *lora)
     answers = pools[world_size].run("losses_and_weights", str(run_file), overrides(stage, *lora), 10)
     for found_losses, found_norms, _ in answers:
@@ -194,8 +206,8 @@ def test_ten_steps_equal_one_process(
     assert relative_error(answers[0][2], weights) <= 1e-4
 
 
-@pytest.mark.parametrize("stage", [0, 2, 3])
-def test_clipping_equals_one_process(pools: dict[int, RankPool], run_file: Path, stage: int) -> None:
+@pytest.mark.parametrize("stage", [0, 2, 3, "3_offload"])
+def test_clipping_equals_one_process(pools: dict[int, RankPool], run_file: Path, stage: int | str) -> None:
     """Clipping by a norm of one partition, or DeepSpeed's own default of 1.0."""
     option = "train.max_grad_norm=0.3"
     losses, norms, _ = reference_training(run_file, option)

@@ -11,7 +11,7 @@ from tests.distributed.run_for_tests import zero_overrides as overrides
 LORA = "model.lora={rank: 4, alpha: 8, dropout: 0.1}"
 
 
-CASES: list[tuple[int, tuple[str, ...]]] = [
+CASES: list[tuple[int | str, tuple[str, ...]]] = [
     (0, ()),
     (1, ()),
     (2, (LORA,)),
@@ -19,13 +19,14 @@ CASES: list[tuple[int, tuple[str, ...]]] = [
     (2, ("model.dtype=bfloat16",)),
     (3, ()),
     (3, (LORA,)),
+    ("3_offload", ()),
 ]
 
 
 @pytest.mark.parametrize(("stage", "options"), CASES)
 @pytest.mark.parametrize("stop", [3, 7])
 def test_losses_go_on_identically(
-    pools: dict[int, RankPool], run_file: Path, stage: int, options: tuple[str, ...], stop: int
+    pools: dict[int, RankPool], run_file: Path, stage: int | str, options: tuple[str, ...], stop: int
 ) -> None:
     """Optimizer moments, dropout's random state or the place in the data that a restart loses."""
     case = f"z{stage}{''.join(filter(str.isalnum, ''.join(options)))}"

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ray.dashboard.modules.job.cli import job_cli_group as job_commands
 from ray.scripts.scripts import start as ray_start
 
 from distributed_hbt.cli import COMMANDS as HBT_COMMANDS
@@ -27,6 +28,8 @@ PAGES = [
 ]
 NEEDS_NETWORK = ("git clone",)
 ELSEWHERE_RUN = (". .venv/bin/activate", ".venv/bin/pytest tests/unit/losses", "mlflow ui ")
+RUN_FILE = "launchers/runs/xquad_r_tiny.yaml"
+"""Where a command has RUN.yaml for any run."""
 NAMES = {f"hbt {name}" for name in HBT_COMMANDS}
 """A command named in a sentence, without its arguments."""
 
@@ -36,7 +39,9 @@ def commands() -> Iterator[tuple[str, str]]:
         text = page.read_text(encoding="utf-8")
         blocks = re.findall(r"```sh\n(.*?)```", text, flags=re.S)
         lines = [line for block in blocks for line in block.splitlines() if line.strip()]
-        lines += re.findall(r"`((?:make|hbt|accelerate|torchrun|launchers/ray_submit.sh) [^`]*)`", text)
+        lines += re.findall(
+            r"`((?:make|hbt|accelerate|torchrun|sbatch|launchers/ray_submit.sh) [^`]*)`", text
+        )
         for line in lines:
             if not line.endswith("...") and line not in NAMES:
                 yield page.name, line
@@ -67,12 +72,16 @@ def test_documented_command_is_valid(page: str, command: str, monkeypatch: pytes
         subprocess.run(["make", "--dry-run", *words[1:]], cwd=ROOT, check=True, capture_output=True)
     elif words[0] == "hbt":
         check_hbt(words[1:])
-    elif words[0] == "launchers/ray_submit.sh":
+    elif words[0] == "launchers/ray_submit.sh":  # run by tests/coordinator/test_ray_job.py
         assert os.access(ROOT / words[0], os.X_OK)
-        subprocess.run(["bash", "-n", ROOT / words[0]], check=True)
         check_hbt(["submit", *words[2:]])
+    elif words[0] == "sbatch":  # the options are sbatch's: tests/launchers/test_slurm.py
+        script = words.index("launchers/slurm.sbatch")
+        check_hbt(["train", *(RUN_FILE if word == "RUN.yaml" else word for word in words[script + 1 :])])
     elif words[:2] == ["ray", "start"]:
         ray_start.make_context("ray start", words[2:])
+    elif words[:2] == ["ray", "job"]:
+        job_commands.commands[words[2]].make_context(f"ray job {words[2]}", words[3:])
     elif words[0] == "export":
         assert all(re.fullmatch(r"[A-Z_]+=\S+", word) for word in words[1:])
     elif words[0] in ("accelerate", "torchrun"):

@@ -1,6 +1,7 @@
 """Which ZeRO configuration a run gets, and what may stand in it."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -78,26 +79,88 @@ def test_run_level_facts_are_injected() -> None:
     assert content["bf16"] == {"enabled": True}
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "ds_configs").glob("*.json")), ids=lambda file: file.stem)
+@pytest.mark.parametrize(
+    ("zero", "said"),
+    [
+        ({"stage": 2, "offload_param": {"device": "cpu"}}, "offload_param needs ZeRO stage 3, this is 2"),
+        (
+            {"stage": 0, "offload_optimizer": {"device": "cpu"}},
+            "offload_optimizer needs ZeRO stage 1, this is 0",
+        ),
+        ({"stage": 3, "offload_optimizer": {"device": "nvme"}}, "offload_optimizer.device is nvme"),
+        ({"stage": 3, "offload_optimizer": {"device": "cpu", "ratio": 0.5}}, "offload_optimizer.ratio"),
+        ({"stage": 3, "offload_optimizer": {"device": "cpu", "super_offload": True}}, "super_offload"),
+    ],
+)
+def test_offload_that_can_not_be_is_refused(zero: dict[str, object], said: str, tmp_path: Path) -> None:
+    """An assertion out of DeepSpeed on every rank, or an offload that it ignores."""
+    file = tmp_path / "z.json"
+    file.write_text(json.dumps({"zero_optimization": zero}))
+    with pytest.raises(ConfigError, match=said) as error:
+        read_zero(str(file))
+    assert str(file) in str(error.value)
+
+
+SHIPPED = sorted((ROOT / "ds_configs").glob("*.json"))
+
+
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
 def test_shipped_files_have_their_stage_and_are_known_to_deepspeed(file: Path) -> None:
-    """A file that is named for one stage and holds another, or a misspelt key; README.md leaves one out."""
+    """A file that is named for one stage and holds another, or a misspelt key."""
     from deepspeed.runtime.zero.config import DeepSpeedZeroConfig
 
     zero = read_zero(str(file))["zero_optimization"]
     assert file.stem.startswith(f"zero{zero['stage']}")
     known = DeepSpeedZeroConfig.model_fields
     assert set(zero) <= set(known) | {field.alias for field in known.values()}
-    DeepSpeedZeroConfig(**zero)
-    assert f"`{file.name}`" in (ROOT / "ds_configs/README.md").read_text(encoding="utf-8")
+    assert ("offload_param" in zero, "offload_optimizer" in zero) == ("offload" in file.stem,) * 2
+    assert ("zero_hpz_partition_size" in zero) == ("hpz" in file.stem)
+
+
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
+def test_shipped_files_pass_deepspeed_s_own_parser(file: Path) -> None:
+    """A value that DeepSpeed refuses, beside those that the run adds, or reads as something else."""
+    from deepspeed.runtime.config import DeepSpeedConfig
+
+    zero = read_zero(str(file))
+    parsed = DeepSpeedConfig(engine_config(zero, run(None, global_batch_size=16), world_size=1))
+    assert parsed.zero_optimization_stage == zero["zero_optimization"]["stage"]
+    found = parsed.zero_config.model_dump(mode="json")
+    for key, value in zero["zero_optimization"].items():
+        alone = value["device"] if isinstance(value, dict) else value
+        got = found[READ_AS.get(key, key)]
+        assert (got["device"] if isinstance(got, dict) else got) == alone, key
+    assert parsed.zero_force_ds_cpu_optimizer is False
+
+
+READ_AS = {
+    "stage3_prefetch_bucket_size": "prefetch_bucket_size",
+    "stage3_param_persistence_threshold": "param_persistence_threshold",
+    "stage3_max_live_parameters": "max_live_parameters",
+    "stage3_max_reuse_distance": "max_reuse_distance",
+    "stage3_gather_16bit_weights_on_model_save": "gather_16bit_weights_on_model_save",
+}
+"""DeepSpeed's fields that have another name in files."""
+
+
+def test_shipped_files_hold_the_partitioning_alone_and_are_all_explained() -> None:
+    """A batch size, a precision or an optimizer in two places; a file that README.md leaves out."""
+    for file in SHIPPED:
+        assert list(json.loads(file.read_text(encoding="utf-8"))) == ["zero_optimization"]
+    readme = (ROOT / "ds_configs/README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+\.json)` \| (.+) \| (.+) \|$", readme, flags=re.M)
+    assert sorted(name for name, *_ in rows) == [file.name for file in SHIPPED]
+    keys = {key for file in SHIPPED for key in read_zero(str(file))["zero_optimization"]} - {"stage"}
+    assert [key for key in sorted(keys) if f"`{key}`" not in readme] == []
 
 
 @pytest.mark.parametrize(
     ("name", "launcher"),
     [
-        ("qwen3_4b_lora", "gpu_zero1"),
-        ("qwen3_8b_lora", "gpu_zero1"),
-        ("qwen3_4b_full", "gpu_zero2"),
-        ("qwen3_8b_full", "gpu_zero3_hpz"),
+        ("qwen3_4b_lora", "one_node_zero1"),
+        ("qwen3_8b_lora", "one_node_zero1"),
+        ("qwen3_4b_full", "one_node_zero2"),
+        ("qwen3_8b_full", "several_nodes_zero3_hpz"),
     ],
 )
 def test_large_runs_go_with_their_accelerate_configuration(name: str, launcher: str) -> None:
