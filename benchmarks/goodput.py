@@ -10,7 +10,7 @@ import argparse
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +60,8 @@ def read_lengths(root: Path) -> Lengths:
     pairs = list(read_pairs(root))
     texts = dict.fromkeys(text for pair in pairs for text in (pair.question, pair.paragraph))
     tokenizer = train_tokenizer(texts, VOCABULARY)
-    tokens = {text: len(ids) + OTHER_TOKENS for text, ids in zip(texts, tokenizer(list(texts))["input_ids"])}
+    ids_of_texts = tokenizer(list(texts))["input_ids"]
+    tokens = {text: len(ids) + OTHER_TOKENS for text, ids in zip(texts, ids_of_texts, strict=True)}
     query = np.minimum([tokens[pair.question] for pair in pairs], MAX_QUERY)
     passage = np.minimum([tokens[pair.paragraph] for pair in pairs], MAX_PASSAGE)
     return Lengths(query.astype(np.int32), passage.astype(np.int32))
@@ -74,7 +75,7 @@ def trained(
     slow: Float64 | None = None,
     seeds: Sequence[int] = SEEDS,
 ) -> list[Outcome]:
-    """Trainings as long as `mttfs` times the cluster's MTTF, a checkpoint after `interval` seconds of work."""
+    """Trainings of `mttfs` times the cluster's MTTF, a checkpoint after `interval` seconds of work."""
     steps = round(mttfs * assumptions.mttf / step_seconds)
     every = max(1, round(interval / step_seconds))
     return [
@@ -109,9 +110,7 @@ def duration(seconds: float) -> str:
 
 
 def print_intervals(mttfs: float) -> None:
-    print(
-        "| GPUs | MTTF | checkpoint | restart | best interval | goodput there, % | formula, % | hourly | daily |"
-    )
+    print("| GPUs | MTTF | checkpoint | restart | best interval | goodput there | formula | hourly | daily |")
     print("|---|---|---|---|---|---|---|---|---|")
     for gpus in SIZES:
         one = Assumptions(gpus=gpus)
@@ -133,7 +132,7 @@ def print_dealing(lengths: Lengths, batches: int) -> Mapping[tuple[str, Dealing]
     print("|---|---|---|---|---|")
     for ranks in SIZES:
         cells = []
-        for kind, rows in (("16 a rank", ROWS_A_RANK * ranks), ("8,192 in all", ALL_ROWS)):
+        for kind, rows in (("16 rows a rank", ROWS_A_RANK * ranks), ("8,192 rows in all", ALL_ROWS)):
             for dealing in DEALINGS:
                 mean = float(lengths.slowdowns(ranks, rows, dealing, batches).mean())
                 found.setdefault((kind, dealing), []).append(mean)
@@ -145,9 +144,8 @@ def print_dealing(lengths: Lengths, batches: int) -> Mapping[tuple[str, Dealing]
 def print_together(lengths: Lengths, batches: int, mttfs: float) -> dict[str, dict[str, float]]:
     """Where the time goes with everything at once; label -> share of each part."""
     found: dict[str, dict[str, float]] = {}
-    print(
-        "\n| GPUs | dealing | goodput, % | straggling | checkpoints | lost | restarts |\n|---|---|---|---|---|---|---|"
-    )
+    print("\n| GPUs | dealing | goodput | straggling | checkpoints | lost | restarts |")
+    print("|---|---|---|---|---|---|---|")
     for gpus in SIZES:
         one = Assumptions(gpus=gpus)
         for dealing in DEALINGS:
@@ -162,13 +160,13 @@ def print_together(lengths: Lengths, batches: int, mttfs: float) -> dict[str, di
 
 
 def print_spares(mttfs: float) -> None:
+    """Goodput against the number of spare nodes, where each failure takes its node out for `repair`."""
     print("\n| GPUs | no spare | 1 | 2 | 4 | 8 |\n|---|---|---|---|---|---|")
     for gpus in (512, 1024, 4096):
-        one = Assumptions(gpus=gpus)
-        cells = [
-            f"{100 * np.mean([o.goodput for o in trained(replace(one, spare_nodes=n), one.best_interval, mttfs)]):.1f}"
-            for n in (0, 1, 2, 4, 8)
-        ]
+        cells = []
+        for spares in (0, 1, 2, 4, 8):
+            one = Assumptions(gpus=gpus, spare_nodes=spares)
+            cells.append(spread(trained(one, one.best_interval, mttfs)))
         print(f"| {gpus:,} | {' | '.join(cells)} |", flush=True)
 
 
@@ -199,12 +197,13 @@ def main() -> None:
     lengths = read_lengths(root)
     print(
         f"{len(lengths.query):,} pairs; tokens of a query {lengths.query.mean():.1f} (standard deviation "
-        f"{lengths.query.std():.1f}), of a passage {lengths.passage.mean():.1f} ({lengths.passage.std():.1f}); "
-        f"a balanced step of {ROWS_A_RANK} rows a rank {lengths.step_seconds:.2f} s\n"
+        f"{lengths.query.std():.1f}), of a passage {lengths.passage.mean():.1f} "
+        f"({lengths.passage.std():.1f}); a balanced step of {ROWS_A_RANK} rows a rank "
+        f"{lengths.step_seconds:.2f} s; shares in percent\n"
     )
     print_intervals(mttfs)
     dealing = print_dealing(lengths, batches)
-    together = print_together(lengths, batches, mttfs / 4)
+    together = print_together(lengths, batches, mttfs / 10)
     print_spares(mttfs)
     if options.out is not None:
         draw_intervals(options.out / "goodput_interval.png", [curve(gpus, mttfs) for gpus in DRAWN_SIZES])

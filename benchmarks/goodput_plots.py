@@ -44,7 +44,7 @@ def draw_intervals(path: Path, curves: Sequence[Curve]) -> None:
     axes.set_xlabel("hours of work between checkpoints")
     axes.set_ylabel("goodput, %")
     axes.set_title("points: simulated; lines: Daly's model; dotted: sqrt(2 x cost x MTTF)", fontsize=10)
-    axes.legend(frameon=False, loc="lower center")
+    axes.legend(frameon=False, loc="lower left")
     _save(figure, axes, path)
 
 
@@ -55,9 +55,7 @@ def draw_dealing(path: Path, ranks: Sequence[int], found: Mapping[tuple[str, str
     for (kind, dealing), values in found.items():
         style = "-" if dealing == "balanced" else "--"
         colour = COLOURS[kinds.index(kind)]
-        axes.plot(
-            ranks, values, style, marker="o", markersize=4, color=colour, label=f"{kind} rows, {dealing}"
-        )
+        axes.plot(ranks, values, style, marker="o", markersize=4, color=colour, label=f"{kind}, {dealing}")
     axes.set_xscale("log", base=2)
     axes.set_xticks(ranks, [f"{rank:,}" for rank in ranks])
     axes.set_xlabel("ranks")
