@@ -72,7 +72,9 @@ def _init(programs: Path, data: Path, password: Path, user: str) -> None:
 def _wait(programs: Path, port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
     for _ in range(_SECONDS * 5):
         assert process.poll() is None, log.read_text()
-        ready = subprocess.run([programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)], check=False)
+        ready = subprocess.run(
+            [programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)], check=False
+        )
         if ready.returncode == 0:
             return
         time.sleep(0.2)

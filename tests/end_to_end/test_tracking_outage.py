@@ -47,19 +47,19 @@ def outage(stack: TrackingStack, tmp_path_factory: pytest.TempPathFactory) -> Ou
     directory, log = folder / "runs" / "tiny", folder / "log"
     process = programs.start(BIN / "hbt", "train", run_file, log=log)
 
-    def wait_for(what: Callable[[], bool]) -> None:
+    def wait_for(what: Callable[[], bool], pause: float = 0.02) -> None:
         while not what():
             assert process.poll() is None, log.read_text()
-            time.sleep(0.02)
+            time.sleep(pause)
 
     try:
-        wait_for(lambda: arrived(stack, directory) > 0)
+        wait_for(lambda: arrived(stack, directory) > 0, pause=0.5)
         stack.server.kill()
         lost_at = len(lines(directory))
         wait_for(lambda: len(lines(directory)) >= lost_at + 50)
         stack.server.start()
         back_at = len(lines(directory))
-        wait_for(lambda: arrived(stack, directory) > back_at)
+        wait_for(lambda: arrived(stack, directory) > back_at, pause=0.5)
         stack.server.end()
         os.killpg(process.pid, signal.SIGTERM)
         wait_for(lambda: "wrote " in log.read_text())  # its checkpoint; what is left is to be kept

@@ -60,8 +60,8 @@ def test_a_store_that_fails_for_a_while_loses_nothing() -> None:
 
 
 def test_a_store_that_is_away_for_long_loses_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    """A server that is away for longer than a few attempts, while it is moved or upgraded: the numbers of that
-    time would be gone, and those that came after them would be there."""
+    """A server that is away for longer than a few attempts, while it is moved or upgraded: the numbers of
+    that time would be gone, and those that came after them would be there."""
     seen: list[int | str] = []
     failures = iter(range(40))
 
