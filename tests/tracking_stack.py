@@ -1,6 +1,8 @@
 """MLflow as a team runs it: a server over PostgreSQL and an S3-compatible store, which proxies artifacts."""
 
 import contextlib
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,11 +46,19 @@ def tracking_stack(folder: Path) -> Iterator[TrackingStack]:
             },
         )
         server.allow_only_its_own_address()
+        _make_tables(database)
         try:
             server.start()
             yield TrackingStack(server, database, s3)
         finally:
             server.end()
+
+
+def _make_tables(database: str) -> None:
+    """As docs/tracking.md has it, and a migration job does it."""
+    command = [sys.executable, "-m", "mlflow", "db", "upgrade", database]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @contextlib.contextmanager

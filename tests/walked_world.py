@@ -64,9 +64,23 @@ class World:
         }
         return cls(folder, {**kept, **of_tests})
 
+    def add_seeds(self) -> None:
+        """The other runs that the README says are trained like hybrid-13: its copies under their names."""
+        for strategy, seed in (("hybrid", 14), ("x_x_mono", 13), ("x_x_mono", 14)):
+            run = self.folder / f"runs/{strategy}-{seed}"
+            shutil.copytree(self.folder / "runs/hybrid-13", run)
+            config = yaml.safe_load((run / "config.yaml").read_text())
+            config |= {
+                "name": run.name,
+                "seed": seed,
+                "sampling": {**config["sampling"], "strategy": strategy},
+            }
+            (run / "config.yaml").write_text(yaml.safe_dump(config))
+
     def copy(self, folder: Path) -> "World":
-        """Another world, as far as this one has come."""
-        shutil.copytree(self.folder, folder, symlinks=True)
+        """Another world with the runs of this one, and nothing else that was made in it."""
+        made = shutil.ignore_patterns("report", "results", "exported", "mined.jsonl.gz")
+        shutil.copytree(self.folder, folder, symlinks=True, ignore=made)
         return World(folder, {**self.environment, "HBT_SHARED": str(folder / "shared")})
 
     def run(self, command: str) -> tuple[int, str]:

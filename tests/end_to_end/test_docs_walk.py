@@ -1,4 +1,4 @@
-"""The README and the docs, walked: every command is run as it stands there, or the page says what it needs."""
+"""The README and the docs, walked: every command is run as it stands, or its page says what it needs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +74,7 @@ def readme(tmp_path_factory: pytest.TempPathFactory) -> World:
     """The world as the README leaves it; the other pages are about its runs."""
     world = World.build(tmp_path_factory.mktemp("readme") / "world")
     walk(world, README, set())
+    world.add_seeds()
     return world
 
 
