@@ -18,7 +18,7 @@ import yaml
 
 from tests.distributed.run_for_tests import rows
 from tests.lareqa_files import write_lareqa
-from tests.mlflow_server import free_port
+from tests.mlflow_server import WITHOUT_JOBS, free_port
 from tests.programs import BIN, OF_A_RANK, ROOT
 
 LANGUAGES = ["de", "en", "es"]
@@ -61,6 +61,7 @@ class World:
             "HBT_SHARED": str(folder / "shared"),
             "OMP_NUM_THREADS": "1",
             "HF_HUB_OFFLINE": "1",
+            **WITHOUT_JOBS,
         }
         return cls(folder, {**kept, **of_tests})
 
