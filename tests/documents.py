@@ -14,9 +14,13 @@ PAGES = [
 ]
 """Those that are there."""
 
+OTHER_LANGUAGES = ("json", "yaml", "python", "mermaid", "")
+"""Of blocks that hold no commands: examples of files and of what is printed."""
+
 _BLOCK = re.compile(r"^```sh\n(.*?)^```$", flags=re.S | re.M)
 _NEEDS = re.compile(r"# needs: (.+)")
-_IN_A_SENTENCE = re.compile(r"`((?:make|hbt|accelerate|torchrun|launchers/ray_submit\.sh) [^`]*)`")
+_IN_A_SENTENCE = re.compile(r"`((?:make|hbt|accelerate|torchrun|sbatch|launchers/ray_submit\.sh) [^`]*)`")
+_PLACEHOLDER = re.compile(r"\b(RUN|STUDY)\.yaml")
 _NAMES_A_NEED = re.compile(r"cluster|GPU|node|Slurm|Kubernetes")
 _HERE_DOCUMENT = re.compile(r"<<\s*'?(\w+)'?")
 
@@ -71,9 +75,16 @@ def _split(block: str) -> Iterator[str]:
 
 
 def _of_sentences(page: Path) -> Iterator[Command]:
-    """Whole commands: with a run file, or a target of make. Others name a command without its arguments."""
+    """Whole commands: with a run file, or a target of make. Others name a command without its arguments, or
+    say what its arguments are."""
     for line in _BLOCK.sub("", page.read_text(encoding="utf-8")).splitlines():
         for text in _IN_A_SENTENCE.findall(line):
-            if text.startswith("make ") or ".yaml" in text:
+            if text.startswith("make ") or (".yaml" in text and not _PLACEHOLDER.search(text)):
                 named = _NAMES_A_NEED.search(line.replace(text, ""))
                 yield Command(page, text, named.group() if named else None, in_block=False)
+
+
+def languages(page: Path) -> list[str]:
+    """What the page's blocks say they are, one entry a block."""
+    fences = re.findall(r"^( *)```(\w*)$", page.read_text(encoding="utf-8"), flags=re.M)
+    return [indent + language for indent, language in fences[::2]]

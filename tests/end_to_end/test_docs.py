@@ -12,7 +12,7 @@ import click
 import pytest
 from accelerate.commands.launch import launch_command_parser
 from mlflow.cli import cli as mlflow_cli
-from ray.scripts.scripts import start as ray_start
+from ray.scripts.scripts import cli as ray_cli
 from torch.distributed.run import get_args_parser
 
 from distributed_hbt.cli import COMMANDS as HBT_COMMANDS
@@ -29,6 +29,7 @@ NAMES = {f"hbt {name}" for name in HBT_COMMANDS}
 COMMANDS = sorted(
     {(one.name, one.text) for one in commands() if not one.text.endswith("...") and one.text not in NAMES}
 )
+CLICK: dict[str, click.Command] = {"ray": ray_cli, "mlflow": mlflow_cli}
 ONLY_WALKED = ("mkdir", "cat", ".", ".venv/bin/pytest", "git")
 """Programs of which the shell's own syntax is checked here, and no more."""
 
@@ -61,15 +62,29 @@ def check_script(words: list[str]) -> list[str]:
     return words[1:]
 
 
-def check_mlflow(words: list[str]) -> None:
-    """MLflow's own parser takes the line."""
-    command: click.Command = mlflow_cli
+def check_click(command: click.Command, words: list[str]) -> None:
+    """The program's own parser takes the line."""
     while isinstance(command, click.Group):
         name, words = words[0], words[1:]
         found = command.get_command(click.Context(command), name)
         assert found is not None, name
         command = found
     command.make_context(str(command.name), list(words))
+
+
+def check_kubectl(words: list[str]) -> None:
+    """What is applied is there; the rest names a verb that kubectl has."""
+    rest = words[2:] if words[0] == "-n" else words
+    assert rest[0] in ("apply", "create", "delete", "describe", "get", "logs", "port-forward"), rest[0]
+    if rest[0] == "apply":
+        assert rest[1] == "-k"
+        assert (ROOT / rest[2] / "kustomization.yaml").is_file()
+
+
+def check_docker(words: list[str]) -> None:
+    """There is something to build, with the stage that is named."""
+    stages = re.findall(r"^FROM .* AS (\S+)$", (ROOT / "Dockerfile").read_text(), flags=re.M | re.I)
+    assert "--target" not in words or words[words.index("--target") + 1] in stages
 
 
 def check_pip(words: list[str]) -> None:
@@ -98,12 +113,12 @@ def check(words: list[str]) -> None:
         script = next(i for i, word in enumerate(words) if word.endswith(".sbatch"))
         assert all(word.startswith("--") for word in words[1:script])
         check_hbt(["train", *check_script(words[script:])])
-    elif words[:2] == ["ray", "start"]:
-        ray_start.make_context("ray start", words[2:])
-    elif words[:3] == ["kubectl", "apply", "-k"]:
-        assert (ROOT / words[3] / "kustomization.yaml").is_file()
-    elif program == "mlflow":
-        check_mlflow(words[1:])
+    elif program in CLICK:
+        check_click(CLICK[program], words[1:])
+    elif program == "kubectl":
+        check_kubectl(words[1:])
+    elif words[:2] == ["docker", "build"]:
+        check_docker(words)
     elif program == "pip":
         check_pip(words[1:])
     elif program == "export":

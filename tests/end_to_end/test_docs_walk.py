@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.distributed.run_for_tests import ROOT
-from tests.documents import PAGES, Command, commands
+from tests.documents import OTHER_LANGUAGES, PAGES, Command, commands, languages
 from tests.walked_world import World
 
 README = ROOT / "README.md"
@@ -59,6 +59,7 @@ def is_walked(command: Command) -> bool:
 EVERY = commands()
 WALKED = [command for command in EVERY if is_walked(command)]
 OTHER_PAGES = [page for page in PAGES if page != README and any(one.page == page for one in WALKED)]
+"""Those with something to walk."""
 
 
 def walk(world: World, page: Path, already: set[str]) -> None:
@@ -106,6 +107,13 @@ def test_every_command_is_run_or_its_page_says_what_it_needs() -> None:
     run = {command.text for command in WALKED}
     known = run | RUN_ELSEWHERE.keys() | NOT_RUN.keys()
     assert [(one.name, one.text) for one in EVERY if one.text not in known and not one.needs] == []
+
+
+def test_no_command_hides_in_another_kind_of_block() -> None:
+    """```bash, or a block inside a list: nobody would run what stands there."""
+    known = ("sh", *OTHER_LANGUAGES)
+    pages = [page for page in PAGES if page.exists()]
+    assert [(page.name, one) for page in pages for one in languages(page) if one not in known] == []
 
 
 def test_what_runs_elsewhere_does() -> None:
