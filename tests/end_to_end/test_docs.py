@@ -1,6 +1,7 @@
 """Every command in the README and the docs is one that works."""
 
 import gzip
+import itertools
 import os
 import re
 import shlex
@@ -73,18 +74,29 @@ def check_click(command: click.Command, words: list[str]) -> None:
 
 
 def check_kubectl(words: list[str]) -> None:
-    """What is applied is there; the rest names a verb that kubectl has."""
-    rest = words[2:] if words[0] == "-n" else words
-    assert rest[0] in ("apply", "create", "delete", "describe", "get", "logs", "port-forward"), rest[0]
-    if rest[0] == "apply":
-        assert rest[1] == "-k"
-        assert (ROOT / rest[2] / "kustomization.yaml").is_file()
+    """What it reads is there; what it makes or names is named in a manifest."""
+    manifests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "k8s").rglob("*.yaml"))
+    if "-k" in words:
+        assert (ROOT / words[words.index("-k") + 1] / "kustomization.yaml").is_file()
+        return
+    names = {word.rpartition("/")[2] for word in words[1:] if re.fullmatch(r"(service/)?[a-z][a-z-]+", word)}
+    verbs = {"get", "delete", "create", "secret", "generic", "namespace", "rayjob", "port-forward"}
+    for name in names - verbs:
+        assert re.search(rf"\b{name}\b", manifests), f"no manifest names {name}"
+    for key in (word.partition("=")[2].partition("=")[0] for word in words if word.startswith("--from")):
+        assert key == "auth_token" or f"key: {key}" in manifests
 
 
 def check_docker(words: list[str]) -> None:
-    """There is something to build, with the stage that is named."""
-    stages = re.findall(r"^FROM .* AS (\S+)$", (ROOT / "Dockerfile").read_text(), flags=re.M | re.I)
-    assert "--target" not in words or words[words.index("--target") + 1] in stages
+    """The target and the arguments are the Dockerfile's."""
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert words[1] == "build"
+    assert words[-1] == "."
+    for option, value in itertools.pairwise(words):
+        if option == "--target":
+            assert f" AS {value}\n" in text
+        elif option == "--build-arg":
+            assert f"ARG {value.partition('=')[0]}=" in text
 
 
 def check_pip(words: list[str]) -> None:
@@ -116,8 +128,8 @@ def check(words: list[str]) -> None:
     elif program in CLICK:
         check_click(CLICK[program], words[1:])
     elif program == "kubectl":
-        check_kubectl(words[1:])
-    elif words[:2] == ["docker", "build"]:
+        check_kubectl(words)
+    elif program == "docker":
         check_docker(words)
     elif program == "pip":
         check_pip(words[1:])
