@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 PAUSES = (0.5, 2.0, 8.0)
-"""Seconds before each further attempt."""
+"""Seconds before each further attempt; the last of them before every attempt while the store is away."""
 
 _log = logging.getLogger(__name__)
 
@@ -18,7 +18,8 @@ _log = logging.getLogger(__name__)
 class BackgroundWriter(Generic[T]):
     """Writes items in batches and runs other jobs, in the order they came; never blocks, never raises.
 
-    What can not be written after a few attempts is dropped: `lost` counts it, the log says why.
+    While the store is away everything waits, in order, until it is back. What can not be written although it
+    is there is dropped after a few attempts: `lost` counts it, the log says why.
     """
 
     def __init__(
@@ -27,10 +28,13 @@ class BackgroundWriter(Generic[T]):
         *,
         batch_size: int,
         pauses: Sequence[float] = PAUSES,
+        is_away: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`is_away`: asked after a failure, whether the store itself can not be reached for now."""
         self._write = write
         self._batch_size = batch_size
         self._pauses = tuple(pauses)
+        self._is_away = is_away
         self._queue: queue.SimpleQueue[list[T] | Callable[[], None] | None] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._waiting = 0
@@ -93,8 +97,13 @@ class BackgroundWriter(Generic[T]):
 
     def _attempt(self, job: Callable[[], None], size: int) -> None:
         error = self._try(job)
-        for pause in self._pauses:
-            if error is None or self._stop.wait(pause):
+        failures, was_away = 0, False
+        while error is not None:
+            away = self._is_away()
+            if away and not was_away:
+                _log.warning("tracking: MLflow can not be reached (%s); what is logged waits", _line(error))
+            failures, was_away = failures + (not away), was_away or away
+            if failures > len(self._pauses) or self._stop.wait(self._pause(failures)):
                 break
             error = self._try(job)
         with self._count:
@@ -104,6 +113,12 @@ class BackgroundWriter(Generic[T]):
             _log.warning(
                 "tracking: %d entries could not be written (%s); the run goes on", size, _line(error)
             )
+        elif was_away:
+            _log.info("tracking: MLflow is back")
+
+    def _pause(self, failures: int) -> float:
+        """Seconds; the last where nothing but an absent store has failed so far."""
+        return self._pauses[failures - 1]
 
     def _try(self, job: Callable[[], None]) -> Exception | None:
         try:

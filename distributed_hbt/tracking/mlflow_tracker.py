@@ -15,6 +15,8 @@ from distributed_hbt.tracking.system_metrics import INTERVAL_SECONDS, SystemMetr
 _METRICS_AT_ONCE = 1000
 _PARAMS_AT_ONCE = 100
 _FINISH_SECONDS = 120.0
+_AWAY = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE")
+"""MLflow's error codes for a request that nobody answered, and for a database that is locked or gone."""
 
 _log = logging.getLogger(__name__)
 
@@ -31,7 +33,7 @@ class MlflowTracker:
         self._run_id = run_id
         self._began = time.time() if began is None else began
         self._writer: BackgroundWriter[Any] = BackgroundWriter(
-            self._write, batch_size=_METRICS_AT_ONCE, pauses=pauses
+            self._write, batch_size=_METRICS_AT_ONCE, pauses=pauses, is_away=self._store_is_away
         )
         self._system: SystemMetrics | None = None
 
@@ -90,6 +92,18 @@ class MlflowTracker:
         if self._system is not None:
             self._system.close()
             self._system = None
+
+    def _store_is_away(self) -> bool:
+        """Whether the run can not even be read: no server, or one that has no database. An answer that
+        refuses it is an answer."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.get_run(self._run_id)
+        # Whatever the store's client raises, the thread goes on.
+        except Exception as error:
+            return isinstance(error, MlflowException) and error.error_code in _AWAY
+        return False
 
     def _write(self, metrics: Any) -> None:
         self._client.log_batch(self._run_id, metrics=metrics)

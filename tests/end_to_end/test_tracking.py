@@ -1,4 +1,5 @@
-"""A whole run as MLflow keeps it, in a database file and behind a server, and as it is fetched from there."""
+"""A whole run as MLflow keeps it, in a database file, behind a server, and behind one with PostgreSQL and S3;
+and as it is fetched from there."""
 
 import json
 import sys
@@ -20,8 +21,11 @@ from tests.mlflow_server import mlflow_server
 STEPS = ("step-00000002", "step-00000004")
 
 
-@pytest.fixture(scope="module", params=["sqlite", "server"])
+@pytest.fixture(scope="module", params=["sqlite", "server", "postgres and s3"])
 def uri(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    if request.param == "postgres and s3":
+        yield request.getfixturevalue("stack").server.uri
+        return
     folder = tmp_path_factory.mktemp(request.param)
     if request.param == "sqlite":
         yield f"sqlite:///{folder}/mlflow.db"

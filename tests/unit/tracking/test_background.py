@@ -59,6 +59,58 @@ def test_a_store_that_fails_for_a_while_loses_nothing() -> None:
     assert seen == [1, 2]
 
 
+def test_a_store_that_is_away_for_long_loses_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """A server that is away for longer than a few attempts, while it is moved or upgraded: the numbers of
+    that time would be gone, and those that came after them would be there."""
+    seen: list[int | str] = []
+    failures = iter(range(40))
+
+    def write(batch: Sequence[int]) -> None:
+        if next(failures, None) is not None:
+            raise OSError("refused")
+        seen.extend(batch)
+
+    writer = BackgroundWriter(write, batch_size=10, pauses=(0.001, 0.002), is_away=lambda: not seen)
+    with caplog.at_level(logging.INFO):
+        writer.put([1, 2])
+        writer.call(lambda: seen.append("job"))
+        writer.put([3])
+        assert writer.close(10) == 0
+    assert seen == [1, 2, "job", 3]
+    assert [record.getMessage() for record in caplog.records] == [
+        "tracking: MLflow can not be reached (refused); what is logged waits",
+        "tracking: MLflow is back",
+    ]
+
+
+def test_what_a_store_refuses_does_not_hold_up_the_rest(caplog: pytest.LogCaptureFixture) -> None:
+    """One file that no store takes, and not a number after it is kept."""
+    seen: list[int] = []
+    away = iter([True, True])
+
+    def refused() -> None:
+        raise OSError("too large")
+
+    writer = BackgroundWriter(
+        seen.extend, batch_size=10, pauses=(0.001, 0.001), is_away=lambda: next(away, False)
+    )
+    writer.call(refused)
+    writer.put([1])
+    assert writer.close(10) == 1
+    assert seen == [1]
+
+
+def test_the_end_does_not_wait_for_a_store_that_stays_away() -> None:
+    """Processes of a finished run that wait for a server which nobody starts again."""
+
+    def write(batch: Sequence[int]) -> None:
+        raise OSError("refused")
+
+    writer = BackgroundWriter(write, batch_size=10, pauses=(0.01, 60.0), is_away=lambda: True)
+    writer.put([1, 2])
+    assert writer.close(0.1) == 2
+
+
 def test_a_store_that_stays_away_is_reported_and_not_raised(caplog: pytest.LogCaptureFixture) -> None:
     """A dead server must not end a run of weeks, nor go unnoticed."""
 
