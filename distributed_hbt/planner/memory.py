@@ -1,0 +1,206 @@
+"""Bytes that a GPU holds, part by part, at each moment of a step when it holds most.
+
+What DeepSpeed keeps was read in its source (0.19, zero/stage_1_and_2.py, stage3.py) and measured on its
+engines; docs/planner.md has both. b is 2 bytes in bfloat16, else 4; W ranks.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from distributed_hbt.planner.setting import Setting
+
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Bytes by part, of a time within a step."""
+
+    name: str
+    parts: Mapping[str, float]
+
+    @property
+    def total(self) -> float:
+        return sum(self.parts.values())
+
+
+@dataclass(frozen=True)
+class Memory:
+    """`moments` of a step; `room` is what one GPU has, and `on_host` what a rank keeps in its host's memory."""
+
+    moments: tuple[Moment, ...]
+    fragmentation: float
+    reserved: float
+    room: float
+    on_host: float
+
+    @property
+    def peak(self) -> Moment:
+        """With what the allocator and the libraries take besides."""
+        moment = max(self.moments, key=lambda one: one.total)
+        besides = {"fragmentation": self.fragmentation * moment.total, "reserved": self.reserved}
+        return Moment(moment.name, {**moment.parts, **besides})
+
+    @property
+    def allocated(self) -> float:
+        """As torch counts it: without fragmentation and libraries."""
+        return max(one.total for one in self.moments)
+
+    @property
+    def fits(self) -> bool:
+        return self.peak.total <= self.room
+
+    @property
+    def left(self) -> float:
+        """Bytes; below zero where it does not fit."""
+        return self.room - self.peak.total
+
+
+def memory_of(setting: Setting) -> Memory:
+    """Of the rank with the largest chunk."""
+    kept = {
+        "weights": weights(setting),
+        "optimizer": optimizer(setting),
+        "teacher": float(setting.bytes_per_weight * setting.teacher),
+        "gathered layers": gathered(setting),
+    }
+    moments = (
+        Moment("backward", kept | _backward(setting)),
+        Moment("loss", kept | _loss(setting)),
+        Moment("optimizer step", kept | _step(setting)),
+    )
+    assumed = setting.cluster.assumptions
+    return Memory(
+        tuple(Moment(m.name, {k: v for k, v in m.parts.items() if v}) for m in moments),
+        assumed.fragmentation,
+        assumed.reserved_gib * GIB,
+        setting.cluster.kind.memory_gib * GIB,
+        on_host(setting),
+    )
+
+
+def weights(setting: Setting) -> float:
+    """b a parameter; under ZeRO-3 over W, small ones whole besides, and hpZ's second copy over its group."""
+    b, parameters, sharding = setting.bytes_per_weight, setting.parameters, setting.sharding
+    whole = float(b * parameters.held)
+    if sharding.stage < 3:
+        return whole
+    here = 0.0 if sharding.weights_on_host else whole / setting.world_size
+    second = whole / sharding.group if sharding.group > 1 else 0.0
+    return here + second + b * parameters.small(sharding.persistent)
+
+
+def optimizer(setting: Setting) -> float:
+    """AdamW's two moments in float32, and a float32 copy of the weights: in float32 itself ZeRO has one too."""
+    return 0.0 if setting.sharding.optimizer_on_host else _optimizer_state(setting)
+
+
+def _optimizer_state(setting: Setting) -> float:
+    trained, stage = setting.parameters.trained, setting.sharding.stage
+    if stage == 0:
+        return float((8 if setting.bytes_per_weight == 4 else 12) * trained)
+    return 12 * trained / setting.world_size
+
+
+def on_host(setting: Setting) -> float:
+    """What offloading keeps in the host's memory: state, a gradient in float32, weights."""
+    sharding, trained = setting.sharding, setting.parameters.trained
+    state = (
+        _optimizer_state(setting) + 4 * trained / setting.world_size if sharding.optimizer_on_host else 0.0
+    )
+    held = setting.bytes_per_weight * setting.parameters.held / setting.world_size
+    return state + (held if sharding.weights_on_host else 0.0)
+
+
+def gathered(setting: Setting) -> float:
+    """ZeRO-3: the layer at work, and what is fetched ahead; at most all there is."""
+    if setting.sharding.stage < 3 or setting.world_size == 1:
+        return 0.0
+    parameters = setting.parameters
+    working = max(parameters.largest_layer, parameters.largest_parameter) + setting.sharding.prefetch
+    return float(setting.bytes_per_weight * min(working, parameters.held))
+
+
+def gradients(setting: Setting) -> float:
+    """At the end of the last backward."""
+    b, trained, stage = setting.bytes_per_weight, setting.parameters.trained, setting.sharding.stage
+    share = trained / setting.world_size
+    whole = float(b * trained)
+    match stage:
+        case 0:
+            return whole
+        case 1:
+            return whole + b * share
+        case 2:
+            return (whole if setting.reduces_once else b * share) + b * share
+        case _:
+            return (whole if setting.reduces_once else 0.0) + b * share
+
+
+def buckets(setting: Setting) -> float:
+    """ZeRO's buffers for gradients on their way: one, or two that take turns."""
+    sharding = setting.sharding
+    size = float(setting.bytes_per_weight * sharding.bucket)
+    if sharding.stage == 0:
+        return 0.0
+    return size * (2 if sharding.overlaps and sharding.stage < 3 else 1)
+
+
+def activations(setting: Setting) -> float:
+    """Most that forward and backward hold: of one chunk, or of all of them with plain gradients."""
+    lines, largest = setting.activations, setting.workload.largest
+    most = lines.at_most(largest.tokens)
+    if setting.cached:
+        return most
+    return (
+        most + sum(lines.kept.at(c.tokens) for c in setting.workload.chunks) - lines.kept.at(largest.tokens)
+    )
+
+
+def exchange(setting: Setting) -> float:
+    """Embeddings in float32: a rank's own, all ranks' (twice while they are put in order), their gradients."""
+    own = setting.workload.queries + setting.workload.passages
+    copies = 2 if setting.world_size > 1 else 0
+    return 4.0 * setting.parameters.dimension * (2 * own + (copies + 1) * setting.global_columns)
+
+
+def logits(setting: Setting) -> float:
+    """Scores of the rank's rows and one block of columns, and their gradient, float32."""
+    columns = min(setting.config.train.loss_block_size, setting.global_columns)
+    return 2 * 4.0 * setting.local_rows * columns
+
+
+def _backward(setting: Setting) -> dict[str, float]:
+    own = setting.workload.queries + setting.workload.passages
+    return {
+        "gradients": gradients(setting),
+        "buckets": buckets(setting),
+        "activations": activations(setting),
+        "embeddings": 2 * 4.0 * setting.parameters.dimension * own,
+    }
+
+
+def _loss(setting: Setting) -> dict[str, float]:
+    kept = 0.0
+    if not setting.cached:
+        kept = sum(setting.activations.kept.at(chunk.tokens) for chunk in setting.workload.chunks)
+    return {
+        "gradients": gradients(setting) if setting.sharding.stage == 3 else 0.0,
+        "buckets": buckets(setting) if setting.sharding.stage == 3 else 0.0,
+        "activations": kept,
+        "embeddings": exchange(setting),
+        "logits": logits(setting),
+    }
+
+
+def _step(setting: Setting) -> dict[str, float]:
+    """The gradient of a rank's share in float32, while its own is still there."""
+    trained, stage = setting.parameters.trained, setting.sharding.stage
+    plain = stage == 0 and setting.bytes_per_weight == 4
+    share = trained if stage == 0 else trained / setting.world_size
+    copied = 0.0 if plain or setting.sharding.optimizer_on_host else 4.0 * share
+    return {
+        "gradients": gradients(setting),
+        "buckets": buckets(setting) if stage == 3 else 0.0,
+        "gradients in float32": copied,
+    }
