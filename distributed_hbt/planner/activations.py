@@ -22,6 +22,7 @@ from distributed_hbt.models.encoder import Encoder
 from distributed_hbt.models.packing import pack
 from distributed_hbt.planner.architecture import Architecture
 
+_TEXTS = (16, 32)
 _STACKS = (2, 3)
 
 
@@ -39,12 +40,11 @@ class Line:
 @dataclass(frozen=True)
 class Activations:
     """Bytes beside weights and their gradients. `kept` from a forward until its backward; `forward` and
-    `backward` at most while one runs, `kept` included; `encoded` at most in a forward without gradient."""
+    `backward` at most while one runs, `kept` included."""
 
     kept: Line
     forward: Line
     backward: Line
-    encoded: Line
 
     def at_most(self, tokens: float) -> float:
         """Of one chunk, forward and backward."""
@@ -55,46 +55,61 @@ class Activations:
 class _Sample:
     """Of one chunk: bytes, in the order of the fields of Activations."""
 
-    values: tuple[float, float, float, float]
+    values: tuple[float, float, float]
 
     def combined(self, other: "_Sample", function: Callable[[float, float], float]) -> "_Sample":
-        a, b, c, d = (function(x, y) for x, y in zip(self.values, other.values, strict=True))
-        return _Sample((a, b, c, d))
+        a, b, c = (function(x, y) for x, y in zip(self.values, other.values, strict=True))
+        return _Sample((a, b, c))
 
 
 def measure_activations(
-    architecture: Architecture, *, checkpointing: bool, whole_layers: bool, length: int, tokens: int
+    architecture: Architecture, *, checkpointing: bool, whole_layers: bool, length: int
 ) -> Activations:
-    """Of chunks of texts of `length` tokens, of at most `tokens` in all. `whole_layers`: the last layer is not
-    shortened (ZeRO-3)."""
-    most = max(tokens // length, 2)
-    less = most // 2
-    few, many = (_chunk(architecture, texts, length, checkpointing, whole_layers) for texts in (less, most))
-    slopes = many.combined(few, lambda b, a: (b - a) / ((most - less) * length))
-    fixed = few.combined(slopes, lambda a, slope: a - slope * less * length)
-    lines = [Line(max(f, 0.0), s) for f, s in zip(fixed.values, slopes.values, strict=True)]
-    return Activations(*lines)
+    """Of chunks of texts of `length` tokens. `whole_layers`: the last layer is not shortened (ZeRO-3)."""
+
+    def stack(layers: int, adapted: int | None) -> tuple[_Sample, _Sample]:
+        short = _short(architecture.model, layers, adapted)
+        return _run(short, length, checkpointing=checkpointing, whole=whole_layers)
+
+    few, many = _in_whole_stack(architecture, stack)
+    less, more = (texts * length for texts in _TEXTS)
+    slopes = many.combined(few, lambda b, a: (b - a) / (more - less))
+    fixed = few.combined(slopes, lambda a, slope: a - slope * less)
+    return Activations(*(Line(max(f, 0.0), s) for f, s in zip(fixed.values, slopes.values, strict=True)))
 
 
-def _chunk(arch: Architecture, texts: int, length: int, checkpointing: bool, whole: bool) -> _Sample:
-    """A chunk in the whole stack, from short ones."""
-
-    def stack(layers: int, adapted: int | None) -> _Sample:
-        return _run(_short(arch.model, layers, adapted), texts, length, checkpointing, whole)
-
-    layers, span = int(arch.fields["num_hidden_layers"]), arch.model.lora and arch.model.lora.layers
-    short, longer = _STACKS
-    if layers <= longer and not span:
+def _in_whole_stack(
+    architecture: Architecture, stack: Callable[[int, int | None], tuple[_Sample, _Sample]]
+) -> tuple[_Sample, _Sample]:
+    """Samples of the model, from those of short stacks."""
+    layers = int(architecture.fields["num_hidden_layers"])
+    lora, (short, longer) = architecture.model.lora, _STACKS
+    span = lora.layers if lora is not None else None
+    if layers <= longer and span is None:
         return stack(layers, None)
-    base = stack(short, None)
-    a_layer = stack(longer, None).combined(base, lambda b, a: b - a)
-    if not span:
-        return base.combined(a_layer, lambda a, each: a + (layers - short) * each)
+    base, a_layer = _with_growth(stack, None)
+    if span is None:
+        return _grown(base, a_layer, layers - short)
     # Layers below the first adapter keep nothing; those above the last have none, but pass gradients on.
-    above = stack(longer, 1).combined(stack(short, 1), lambda b, a: b - a)
-    adapted = max(span[1] - span[0] - short, 0)
-    with_adapters = base.combined(a_layer, lambda a, each: a + adapted * each)
-    return with_adapters.combined(above, lambda a, each: a + (layers - span[1]) * each)
+    _, above = _with_growth(stack, 1)
+    return _grown(_grown(base, a_layer, span[1] - span[0] - short), above, layers - span[1])
+
+
+_Samples = tuple[_Sample, _Sample]
+
+
+def _with_growth(
+    stack: Callable[[int, int | None], _Samples], adapted: int | None
+) -> tuple[_Samples, _Samples]:
+    """Of the shorter stack, and what a layer more adds to it."""
+    base, longer = (stack(layers, adapted) for layers in _STACKS)
+    few, many = (b.combined(a, lambda y, x: y - x) for a, b in zip(base, longer, strict=True))
+    return base, (few, many)
+
+
+def _grown(base: _Samples, a_layer: _Samples, times: int) -> _Samples:
+    few, many = (a.combined(each, lambda x, y: x + times * y) for a, each in zip(base, a_layer, strict=True))
+    return few, many
 
 
 def _short(model: ModelConfig, layers: int, adapted: int | None) -> ModelConfig:
@@ -109,19 +124,28 @@ def _short(model: ModelConfig, layers: int, adapted: int | None) -> ModelConfig:
     return model.model_copy(update={"architecture": fields, "lora": lora})
 
 
-def _run(model: ModelConfig, texts: int, length: int, checkpointing: bool, whole: bool) -> _Sample:
+def _run(model: ModelConfig, length: int, *, checkpointing: bool, whole: bool) -> _Samples:
+    """Of two chunks, of _TEXTS texts each."""
     with torch.device("meta"):
         encoder = build_encoder(model, seed=0)
     if model.dtype == "bfloat16":
         encoder = encoder.bfloat16()  # as DeepSpeed does, adapters included
-    if whole:
-        for parameter in encoder.parameters():
-            parameter.ds_id = 0  # type: ignore[attr-defined]  # as ZeRO-3 marks it
     if checkpointing:
+        if whole:
+            _mark_as_partitioned(encoder)
         encoder.enable_activation_checkpointing()
     with FakeTensorMode(allow_non_fake_inputs=True):
-        _make_fake(encoder, whole)
-        return _forward_and_backward(encoder, *_texts(model, texts, length))
+        _make_fake(encoder)
+        if whole:
+            _mark_as_partitioned(encoder)
+        few, many = (_forward_and_backward(encoder, *_texts(model, n, length)) for n in _TEXTS)
+    return few, many
+
+
+def _mark_as_partitioned(encoder: Encoder) -> None:
+    """As ZeRO-3 does; then the last layer is not shortened."""
+    for parameter in encoder.parameters():
+        parameter.ds_id = 0  # type: ignore[attr-defined]
 
 
 def _texts(model: ModelConfig, texts: int, length: int) -> tuple[Tensor, Any]:
@@ -131,45 +155,41 @@ def _texts(model: ModelConfig, texts: int, length: int) -> tuple[Tensor, Any]:
     return ids_BL, torch.ones_like(ids_BL)
 
 
-def _make_fake(encoder: Encoder, whole: bool) -> None:
+def _make_fake(encoder: Encoder) -> None:
     """Weights without memory, on what counts as a CPU: its kernels keep what FlashAttention keeps."""
     for module in encoder.modules():
         for name, parameter in module._parameters.items():
             if parameter is not None:
                 values = torch.empty(parameter.shape, dtype=parameter.dtype, device="cpu")
-                made = nn.Parameter(values, requires_grad=parameter.requires_grad)
-                if whole:
-                    made.ds_id = 0  # type: ignore[attr-defined]
-                module._parameters[name] = made
+                module._parameters[name] = nn.Parameter(values, requires_grad=parameter.requires_grad)
         for name, buffer in module._buffers.items():
             if buffer is not None:
                 module._buffers[name] = torch.empty(buffer.shape, dtype=buffer.dtype, device="cpu")
 
 
 def _forward_and_backward(encoder: Encoder, ids: Tensor, layout: Any) -> _Sample:
-    live = _LiveBytes()
+    tables = [m.weight.shape for m in encoder.modules() if isinstance(m, nn.Embedding)]
+    live = _LiveBytes(frozenset(tables))
     for parameter in encoder.parameters():
         if parameter.requires_grad:
             parameter.grad = torch.empty_like(parameter)  # counted elsewhere
             live.ignore(parameter.grad)
         live.ignore(parameter)
     with live:
-        with torch.no_grad():
-            encoder(ids, layout)
-        encoded = live.most
-        live.begin_anew()
         embedding_BD = encoder(ids, layout)
         kept, forward = live.now, live.most
         live.begin_anew()
         embedding_BD.backward(torch.empty_like(embedding_BD))
-    return _Sample((float(kept), float(forward), float(live.most), float(encoded)))
+    return _Sample((float(kept), float(forward), float(live.most)))
 
 
 class _LiveBytes(TorchDispatchMode):
-    """Bytes of all storages that operations inside it have made and that are still referred to."""
+    """Bytes of all storages that operations inside it have made and that are still referred to. Tensors of
+    the shape of an embedding table are their gradients, which come last and are counted elsewhere."""
 
-    def __init__(self) -> None:
+    def __init__(self, tables: frozenset[torch.Size]) -> None:
         super().__init__()
+        self._tables = tables
         self.now = 0
         self.most = 0
         self._seen: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
@@ -186,7 +206,7 @@ class _LiveBytes(TorchDispatchMode):
     ) -> Any:
         out = function(*args, **(kwargs or {}))
         for leaf in tree_leaves(out):
-            if isinstance(leaf, Tensor):
+            if isinstance(leaf, Tensor) and leaf.shape not in self._tables:
                 self._add(leaf.untyped_storage())
         return out
 

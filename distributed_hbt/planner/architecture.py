@@ -15,7 +15,7 @@ _SHAPES = Path(__file__).with_name("shapes.yaml")
 
 @dataclass(frozen=True)
 class Architecture:
-    """`model` says the same as the run's, with `architecture` in the place of `base`; `source` is for people."""
+    """`model` is the run's with `architecture` in the place of `base`; `source` is for people."""
 
     model: ModelConfig
     source: str

@@ -26,7 +26,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class Memory:
-    """`moments` of a step; `room` is what one GPU has, and `on_host` what a rank keeps in its host's memory."""
+    """`moments` of a step; `room` is what one GPU has, `on_host` what a rank keeps in its host's memory."""
 
     moments: tuple[Moment, ...]
     fragmentation: float
@@ -64,11 +64,12 @@ def memory_of(setting: Setting) -> Memory:
         "teacher": float(setting.bytes_per_weight * setting.teacher),
         "gathered layers": gathered(setting),
     }
-    moments = (
-        Moment("backward", kept | _backward(setting)),
-        Moment("loss", kept | _loss(setting)),
-        Moment("optimizer step", kept | _step(setting)),
+    own = (
+        *_backwards(setting),
+        Moment("loss", _loss(setting)),
+        Moment("optimizer step", _step(setting)),
     )
+    moments = [Moment(one.name, kept | dict(one.parts)) for one in own]
     assumed = setting.cluster.assumptions
     return Memory(
         tuple(Moment(m.name, {k: v for k, v in m.parts.items() if v}) for m in moments),
@@ -91,7 +92,7 @@ def weights(setting: Setting) -> float:
 
 
 def optimizer(setting: Setting) -> float:
-    """AdamW's two moments in float32, and a float32 copy of the weights: in float32 itself ZeRO has one too."""
+    """AdamW's two moments in float32 and a float32 copy of the weights, which ZeRO has in float32 too."""
     return 0.0 if setting.sharding.optimizer_on_host else _optimizer_state(setting)
 
 
@@ -121,20 +122,17 @@ def gathered(setting: Setting) -> float:
     return float(setting.bytes_per_weight * min(working, parameters.held))
 
 
-def gradients(setting: Setting) -> float:
-    """At the end of the last backward."""
+def gradients(setting: Setting, *, end: bool) -> float:
+    """While chunks are still to come, or at the `end` of the last backward, where ZeRO-1 and 2 have copied
+    their share out."""
     b, trained, stage = setting.bytes_per_weight, setting.parameters.trained, setting.sharding.stage
-    share = trained / setting.world_size
-    whole = float(b * trained)
-    match stage:
-        case 0:
-            return whole
-        case 1:
-            return whole + b * share
-        case 2:
-            return (whole if setting.reduces_once else b * share) + b * share
-        case _:
-            return (whole if setting.reduces_once else 0.0) + b * share
+    whole, share = float(b * trained), b * trained / setting.world_size
+    if stage == 0:
+        return whole
+    if stage == 3:
+        return share + (whole if setting.reduces_once else 0.0)
+    kept = whole if stage == 1 or setting.reduces_once else share
+    return kept + (share if end else 0.0)
 
 
 def buckets(setting: Setting) -> float:
@@ -146,19 +144,21 @@ def buckets(setting: Setting) -> float:
     return size * (2 if sharding.overlaps and sharding.stage < 3 else 1)
 
 
-def activations(setting: Setting) -> float:
-    """Most that forward and backward hold: of one chunk, or of all of them with plain gradients."""
-    lines, largest = setting.activations, setting.workload.largest
-    most = lines.at_most(largest.tokens)
+def activations(setting: Setting) -> tuple[float, float]:
+    """Most that forward and backward hold: in the first backward, and in one to which others have left their
+    gradients (0 where there is none). Backwards of plain gradients begin with the last, smallest chunk."""
+    lines = setting.activations
+    tokens = sorted((chunk.tokens for chunk in setting.workload.chunks), reverse=True)
     if setting.cached:
-        return most
-    return (
-        most + sum(lines.kept.at(c.tokens) for c in setting.workload.chunks) - lines.kept.at(largest.tokens)
-    )
+        return lines.at_most(tokens[0]), lines.at_most(tokens[1]) if len(tokens) > 1 else 0.0
+    kept = [lines.kept.at(count) for count in tokens]
+    beside = lines.at_most(tokens[0]) - kept[0]
+    later = sum(kept[:-1]) + beside if len(kept) > 1 else 0.0
+    return sum(kept) + beside, later
 
 
 def exchange(setting: Setting) -> float:
-    """Embeddings in float32: a rank's own, all ranks' (twice while they are put in order), their gradients."""
+    """Embeddings in float32: a rank's own, all ranks' (twice while put in order), their gradients."""
     own = setting.workload.queries + setting.workload.passages
     copies = 2 if setting.world_size > 1 else 0
     return 4.0 * setting.parameters.dimension * (2 * own + (copies + 1) * setting.global_columns)
@@ -170,14 +170,25 @@ def logits(setting: Setting) -> float:
     return 2 * 4.0 * setting.local_rows * columns
 
 
-def _backward(setting: Setting) -> dict[str, float]:
+def _backwards(setting: Setting) -> tuple[Moment, ...]:
     own = setting.workload.queries + setting.workload.passages
-    return {
-        "gradients": gradients(setting),
-        "buckets": buckets(setting),
-        "activations": activations(setting),
-        "embeddings": 2 * 4.0 * setting.parameters.dimension * own,
-    }
+    first, later = activations(setting)
+    table = float(setting.bytes_per_weight * setting.parameters.embeddings)
+    if setting.config.model.lora is not None:
+        table = 0.0
+    beside = {"buckets": buckets(setting), "embeddings": 2 * 4.0 * setting.parameters.dimension * own}
+    partition = gradients(setting, end=False) if setting.sharding.stage == 3 else 0.0
+    return (
+        Moment("first backward", {"gradients": partition, "activations": first, **beside}),
+        Moment(
+            "later backwards",
+            {"gradients": gradients(setting, end=False), "activations": later, **beside},
+        ),
+        Moment(
+            "end of the backward",
+            {"gradients": gradients(setting, end=True), "gradient of the embeddings": table, **beside},
+        ),
+    )
 
 
 def _loss(setting: Setting) -> dict[str, float]:
@@ -185,7 +196,7 @@ def _loss(setting: Setting) -> dict[str, float]:
     if not setting.cached:
         kept = sum(setting.activations.kept.at(chunk.tokens) for chunk in setting.workload.chunks)
     return {
-        "gradients": gradients(setting) if setting.sharding.stage == 3 else 0.0,
+        "gradients": gradients(setting, end=False) if setting.sharding.stage == 3 else 0.0,
         "buckets": buckets(setting) if setting.sharding.stage == 3 else 0.0,
         "activations": kept,
         "embeddings": exchange(setting),
@@ -200,7 +211,7 @@ def _step(setting: Setting) -> dict[str, float]:
     share = trained if stage == 0 else trained / setting.world_size
     copied = 0.0 if plain or setting.sharding.optimizer_on_host else 4.0 * share
     return {
-        "gradients": gradients(setting),
+        "gradients": gradients(setting, end=True),
         "buckets": buckets(setting) if stage == 3 else 0.0,
         "gradients in float32": copied,
     }

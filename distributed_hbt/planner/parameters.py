@@ -20,9 +20,8 @@ class ParameterCounts:
     """All are numbers of parameters.
 
     `total` is without adapters and without a head; `matrices` those of linear maps in layers, which a token
-    is multiplied with; `pooled_alone` of them belong to the last layer and see the pooled token alone where it
-    is shortened; `backward_matrices` are those through which a gradient goes; `persistent_under` see
-    `small`: trained and frozen ones at or below a size, which ZeRO-3 keeps whole.
+    is multiplied with; `pooled_alone` of them belong to the last layer and see the pooled token alone where
+    it is shortened; `backward_matrices` are those through which a gradient goes. `sizes` are of all tensors.
     """
 
     total: int

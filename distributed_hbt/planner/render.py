@@ -101,7 +101,8 @@ def _head(plan: Plan) -> Iterator[str]:
     setting, counts = plan.setting, plan.setting.parameters
     train = setting.config.train
     tuning = "LoRA" if setting.config.model.lora is not None else "full"
-    yield f"{setting.config.name}: {setting.world_size} ranks, GPU {_gpu_name(plan)}, {setting.nodes_used} nodes"
+    where = f"{setting.nodes_used} node{'s' if setting.nodes_used > 1 else ''}"
+    yield f"{setting.config.name}: {setting.world_size} ranks on {where}, GPU {_gpu_name(plan)}"
     yield (
         f"ZeRO-{setting.sharding.stage}{', hpZ' if setting.sharding.group > 1 else ''}, {tuning}, "
         f"{setting.config.model.dtype}, {train.gradient} gradients"
@@ -130,8 +131,8 @@ def _memory(plan: Plan) -> Iterator[str]:
 
 def _time(plan: Plan) -> Iterator[str]:
     step, work = plan.step, plan.setting.workload
-    yield f"A step, seconds ({len(work.chunks)} chunks a rank, {work.real_tokens:,} real tokens, "
-    yield f"  {work.padded_tokens / work.real_tokens - 1:.0%} padding)"
+    padding = f"{work.padded_tokens / work.real_tokens - 1:.0%} padding"
+    yield f"A step, seconds ({len(work.chunks)} chunks a rank, {work.real_tokens:,} real tokens, {padding})"
     yield from _parts(step.parts(), lambda seconds: f"{seconds:.3f}")
     yield f"  {'together':<26}{step.total:>10.3f}"
     yield f"  {'(ZeRO traffic in all)':<26}{step.whole_traffic:>10.3f}"
@@ -148,9 +149,8 @@ def _run(plan: Plan) -> Iterator[str]:
         f"{checkpoint.steps} steps here, least is lost with every {checkpoint.best_steps:,} "
         f"({duration(checkpoint.best_seconds)})"
     )
-    yield (
-        f"failures to expect  {checkpoint.failures:.2g}; checkpoints and failures take {checkpoint.lost_share:.1%}"
-    )
+    lost = f"{checkpoint.lost_share:.1%}"
+    yield f"failures to expect  {checkpoint.failures:.2g}; checkpoints and failures take {lost}"
     yield (
         f"MIRACL ({evaluation.passages / 1e6:.0f}M passages)  "
         f"{evaluation.encode_gpu_hours + evaluation.search_gpu_hours:,.1f} GPU-hours, "

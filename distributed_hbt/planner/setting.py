@@ -1,6 +1,7 @@
 """Everything that a plan is computed from, gathered once."""
 
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 from distributed_hbt.config.run import RunConfig
 from distributed_hbt.errors import ConfigError
@@ -11,6 +12,8 @@ from distributed_hbt.planner.parameters import ParameterCounts, count_parameters
 from distributed_hbt.planner.sharding import Sharding, sharding_of
 from distributed_hbt.planner.texts import Workload, assumed_workload
 from distributed_hbt.train.zero import read_zero, with_deepspeed
+
+_LENGTHS = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +98,12 @@ class Settings:
             teacher=self._teacher(config),
         )
 
+    def with_room(self, ranks: int, gpus_per_worker: int) -> Self:
+        """The same for a cluster with as many nodes of its kind as so many ranks need, if it has fewer."""
+        a_node = max(self.cluster.gpus_per_node // max(gpus_per_worker, 1), 1)
+        nodes = max(self.cluster.nodes, -(-ranks // a_node))
+        return replace(self, cluster=self.cluster.model_copy(update={"nodes": nodes}))
+
     def _model(self, config: RunConfig) -> tuple[Architecture, ParameterCounts]:
         key = config.model.model_dump_json()
         if key not in self._models:
@@ -105,12 +114,12 @@ class Settings:
     def _activations_of(
         self, config: RunConfig, architecture: Architecture, sharding: Sharding, work: Workload
     ) -> Activations:
-        largest = work.largest
+        # Rounded, so that plans that differ little share what was found out.
+        length = -(-work.largest.longest // _LENGTHS) * _LENGTHS
         asked = {
             "checkpointing": config.train.activation_checkpointing,
             "whole_layers": sharding.stage == 3,
-            "length": largest.longest,
-            "tokens": largest.texts * largest.longest,
+            "length": length,
         }
         key = (config.model.model_dump_json(), *asked.values())
         if key not in self._activations:
@@ -142,13 +151,3 @@ def check_room(config: RunConfig, cluster: ClusterDescription) -> None:
     if config.train.global_batch_size % asked:
         what = f"{config.train.global_batch_size} is no multiple of cluster.num_workers {asked}"
         raise ConfigError("train.global_batch_size", what, "change one of them")
-
-
-def with_ranks(cluster: ClusterDescription, ranks: int) -> ClusterDescription:
-    """The cluster with as many nodes of its kind as so many ranks need."""
-    return cluster.model_copy(update={"nodes": -(-ranks // cluster.gpus_per_node)})
-
-
-def settings_for(settings: Settings, cluster: ClusterDescription) -> Settings:
-    """For another cluster, with all that is known about models."""
-    return replace(settings, cluster=cluster)

@@ -11,8 +11,8 @@ _PREFETCH, _PERSISTENT = 50_000_000, 100_000
 
 @dataclass(frozen=True)
 class Sharding:
-    """Sizes in elements; `group` is the number of GPUs that share a second copy of the weights (ZeRO++'s hpZ),
-    1 for none. `optimizer_on_host` and `weights_on_host` say what is offloaded."""
+    """Sizes in elements; `group` is the number of GPUs that share a second copy of the weights (ZeRO++'s
+    hpZ), 1 for none. `optimizer_on_host` and `weights_on_host` say what is offloaded."""
 
     stage: int
     overlaps: bool

@@ -14,8 +14,8 @@ _HOST_MEMORY = 40e9
 class StepTime:
     """Seconds. `forward` and `backward` are arithmetic, `extra_forward` that of cached gradients without
     gradient, `recomputation` that of activation checkpointing. `traffic` is what of ZeRO's is not hidden
-    beside them, `whole_traffic` all of it. `flops` is what the rank computes, `useful_flops` what a step needs:
-    real tokens, nothing twice."""
+    beside them, `whole_traffic` all of it. `flops` is what the rank computes, `useful_flops` what a step
+    needs: real tokens, nothing twice."""
 
     forward: float
     backward: float
@@ -80,7 +80,7 @@ def step_time_of(setting: Setting) -> StepTime:
 
 def forward_flops(setting: Setting, chunks: Iterable[Chunk]) -> float:
     """2 a parameter and token. The last layer's queries, projection and feed-forward part see pooled tokens
-    alone, unless ZeRO-3's hooks need it whole; attention is 4 * width * L * L a layer, half of it if causal."""
+    alone, unless ZeRO-3's hooks need it whole; attention is 4 * width * L * L a layer, half if causal."""
     parameters = setting.parameters
     short = parameters.pooled_alone if setting.sharding.stage < 3 else 0
     total = 0.0
@@ -156,7 +156,7 @@ def collective_seconds(setting: Setting, received: float, ranks: int | None = No
 
 
 def exchange_seconds(setting: Setting) -> float:
-    """Passages, and queries where the loss is symmetric, in float32: gathered once, their gradients reduced."""
+    """Passages, and queries where the loss is symmetric, float32: gathered once, their gradients reduced."""
     columns = setting.global_columns
     if setting.config.train.symmetric:
         columns += setting.config.train.global_batch_size
@@ -186,7 +186,7 @@ def _gathers(setting: Setting, chunks: int) -> float:
 
 
 def _offloading(setting: Setting) -> float:
-    """Gradients to the host and weights back; weights for every forward and backward where they live there."""
+    """Gradients to the host, weights back; if weights live there, all for every forward and backward."""
     share = setting.bytes_per_weight * setting.parameters.trained / setting.world_size
     held = setting.bytes_per_weight * setting.parameters.held / setting.world_size
     moved = 2 * share if setting.sharding.optimizer_on_host else 0.0

@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "tracking": {"config", "errors", "models", "run_directory"},
     "lineage": {"config", "data", "tracking"},
     "comparison": {"config", "errors", "run_directory"},
-    "planner": {"config", "data", "errors", "models", "train"},
+    "planner": {"comparison", "config", "data", "errors", "models", "train"},
     "studies": {"comparison", "config", "coordinator", "errors", "run_directory", "tracking"},
     "train": {
         *("cli", "config", "data", "distributed", "errors", "losses", "models"),
