@@ -28,6 +28,7 @@ from distributed_hbt.data.chunks import cut_alike, padded_tokens
 from distributed_hbt.data.rank_batch import RankBatch
 from distributed_hbt.losses.info_nce import Columns
 from distributed_hbt.planner.texts import Lengths, Workload, workload_of
+from distributed_hbt.train.phases import not_measured
 
 VOCABULARY = 2_000
 STEPS = 4
@@ -61,9 +62,11 @@ class Case:
 
 @dataclass(frozen=True)
 class Measured:
-    """Bytes and CPU seconds of rank 0."""
+    """Bytes of rank 0 and CPU seconds. `kept` between two steps, `gradients` more after a backward, `peak` at
+    most in a step."""
 
-    before: int
+    kept: int
+    gradients: int
     peak: int
     seconds: float
 
@@ -188,29 +191,38 @@ def _run_rank(rank: int, port: int, cases: Sequence[Case], folder: Path) -> None
     (folder / str(rank)).mkdir(exist_ok=True)
     results = []
     for case in cases:
-        results.append(asdict(_measure(case, rank, folder / str(rank))))
+        results.append(asdict(measure(case, rank, folder / str(rank))))
         print(f"{case}: {results[-1]}", file=sys.stderr, flush=True)
     if rank == 0:
         (folder / "measured.json").write_text(json.dumps(results), encoding="utf-8")
 
 
-def _measure(case: Case, rank: int, folder: Path) -> Measured:
+def measure(case: Case, rank: int, folder: Path) -> Measured:
+    """One case on this rank of a process group; every rank must call it."""
     left_over = bytes_alive()
     trainer, inputs = _trainer(case, rank, run_of(case, folder))
     for step in range(2):  # the first makes the optimizer's state
         trainer.step(inputs.make(step))
     seconds = [_cpu_seconds(trainer, inputs.make(2)) for _ in range(STEPS)]
     given = inputs.make(2)
-    before = bytes_alive() - left_over
+    before = bytes_alive()
+    trainer._backward(given, not_measured)
+    gradients = bytes_alive() - before
+    trainer.engine.step()
+    kept = bytes_alive()
     with torch.profiler.profile(
         activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
     ) as profile:
         trainer.step(given)
     trainer.engine.destroy()
-    return Measured(before, before + highest_balance(profile), statistics.median(seconds))
+    texts = sum(tensor.nbytes for chunk in given.chunks for tensor in chunk.tensors())
+    peak = kept - left_over + highest_balance(profile)
+    return Measured(before - left_over - texts, gradients, peak, statistics.median(seconds))
 
 
 def _trainer(case: Case, rank: int, config: RunConfig) -> tuple[Any, Any]:
+    from accelerate.state import AcceleratorState
+
     from distributed_hbt.distributed.process_group import Ranks
     from distributed_hbt.models.build import build_encoder
     from distributed_hbt.train.chunked import ChunkedEncoder
@@ -219,6 +231,7 @@ def _trainer(case: Case, rank: int, config: RunConfig) -> tuple[Any, Any]:
     from distributed_hbt.train.loop import Trainer
     from distributed_hbt.train.worker import adapt_layers, build_objective, reduces_once
 
+    AcceleratorState._reset_state(reset_partial_state=True)  # one Accelerator after the other
     session = start_session(config, Ranks(rank, case.ranks, rank))
     session.before_building(pretrained=False)
     encoder = build_encoder(config.model, config.seed)
@@ -243,7 +256,7 @@ def bytes_alive() -> int:
     gc.collect()
     found: dict[int, int] = {}
     for thing in gc.get_objects():
-        if isinstance(thing, torch.Tensor) and thing.device.type == "cpu":
+        if issubclass(type(thing), torch.Tensor) and thing.device.type == "cpu":
             storage = thing.untyped_storage()
             found[storage._cdata] = storage.nbytes()
     return sum(found.values())

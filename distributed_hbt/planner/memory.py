@@ -61,7 +61,7 @@ def memory_of(setting: Setting) -> Memory:
     kept = {
         "weights": weights(setting),
         "optimizer": optimizer(setting),
-        "teacher": float(setting.bytes_per_weight * setting.teacher),
+        "teacher": float(setting.teacher),
         "gathered layers": gathered(setting),
     }
     own = (

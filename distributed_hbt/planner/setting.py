@@ -1,8 +1,10 @@
 """Everything that a plan is computed from, gathered once."""
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Self
 
+from distributed_hbt.config.model import ModelConfig
 from distributed_hbt.config.run import RunConfig
 from distributed_hbt.errors import ConfigError
 from distributed_hbt.planner.activations import Activations, measure_activations
@@ -18,7 +20,7 @@ _LENGTHS = 32
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """A run on a cluster. `teacher` are the parameters of a frozen teacher, 0 for none."""
+    """A run on a cluster. `teacher` are the bytes of a frozen teacher, which every rank keeps."""
 
     config: RunConfig
     cluster: ClusterDescription
@@ -127,17 +129,19 @@ class Settings:
         return self._activations[key]
 
     def _teacher(self, config: RunConfig) -> int:
-        """Parameters of `train.teacher`, which every rank keeps whole."""
+        """Bytes of the weights of `train.teacher`."""
         teacher = config.train.teacher
         if teacher is None:
             return 0
-        if teacher.model is not None:
-            return count_parameters(architecture_of(teacher.model)).total
-        raise ConfigError(
-            "train.teacher.encoder",
-            "an exported encoder's size is not read by a plan",
-            "name the model that it was made from as train.teacher.model",
-        )
+        model = teacher.model
+        if model is None:
+            assert teacher.encoder is not None
+            if not (Path(teacher.encoder) / "config.json").is_file():
+                what = f"{teacher.encoder} has no config.json to plan with"
+                raise ConfigError("train.teacher.encoder", what, "name a folder of a whole encoder")
+            model = ModelConfig(base=teacher.encoder, attention="bidirectional", pooling="mean")
+        parameters = count_parameters(architecture_of(model)).total
+        return parameters * (2 if model.dtype == "bfloat16" else 4)
 
 
 def check_room(config: RunConfig, cluster: ClusterDescription) -> None:
