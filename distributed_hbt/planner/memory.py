@@ -123,16 +123,18 @@ def gathered(setting: Setting) -> float:
 
 
 def gradients(setting: Setting, *, end: bool) -> float:
-    """While chunks are still to come, or at the `end` of the last backward, where ZeRO-1 and 2 have copied
-    their share out."""
-    b, trained, stage = setting.bytes_per_weight, setting.parameters.trained, setting.sharding.stage
-    whole, share = float(b * trained), b * trained / setting.world_size
+    """While chunks are still to come, or after the last backward, when ZeRO has reduced all of them to a
+    rank's share. Until then ZeRO-1 keeps them whole, and so does whatever is reduced once."""
+    trained, stage = setting.parameters.trained, setting.sharding.stage
+    whole = float(setting.bytes_per_weight * trained)
+    share = whole / setting.world_size
     if stage == 0:
         return whole
+    if end:
+        return share
     if stage == 3:
         return share + (whole if setting.reduces_once else 0.0)
-    kept = whole if stage == 1 or setting.reduces_once else share
-    return kept + (share if end else 0.0)
+    return whole if stage == 1 or setting.reduces_once else share
 
 
 def buckets(setting: Setting) -> float:
@@ -186,7 +188,11 @@ def _backwards(setting: Setting) -> tuple[Moment, ...]:
         ),
         Moment(
             "end of the backward",
-            {"gradients": gradients(setting, end=True), "gradient of the embeddings": table, **beside},
+            {
+                "gradients": gradients(setting, end=not setting.reduces_once),
+                "gradient of the embeddings": table,
+                **beside,
+            },
         ),
     )
 

@@ -45,9 +45,11 @@ def test_weights_and_optimizer_are_what_an_engine_keeps(planned_and_measured: tu
 
 def test_gradients_are_what_a_backward_leaves(planned_and_measured: tuple[Plan, Measured]) -> None:
     """A whole gradient where a share is kept, or the reverse."""
-    plan, found = planned_and_measured
-    expected = 0.0 if plan.setting.sharding.stage == 3 else gradients(plan.setting, end=True)
-    assert found.gradients == pytest.approx(expected, abs=PADDING + 0.002 * expected)
+    setting, found = planned_and_measured[0].setting, planned_and_measured[1]
+    expected = 0.0 if setting.sharding.stage == 3 else gradients(setting, end=True)
+    # What shares a bucket with the rank's own keeps the whole bucket.
+    in_buckets = 2 * setting.bytes_per_weight * setting.sharding.bucket if setting.sharding.stage else 0
+    assert expected - PADDING <= found.gradients <= expected + PADDING + in_buckets
 
 
 def test_the_peak_of_a_step_is_near_what_is_planned(planned_and_measured: tuple[Plan, Measured]) -> None:

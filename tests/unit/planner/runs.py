@@ -60,3 +60,8 @@ _KNOWN = Settings(h100())
 
 def setting_of(name: str, *overrides: str, nodes: int = 1, **assumed: Any) -> Setting:
     return replace(_KNOWN, cluster=h100(nodes, **assumed)).of(shipped(name, *overrides))
+
+
+def known() -> Settings:
+    """For one node of 8 H100."""
+    return _KNOWN
