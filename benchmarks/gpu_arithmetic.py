@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Lengths = NDArray[np.int64]
+from distributed_hbt.planner.gpus import kind_of_device
+from distributed_hbt.planner.texts import PASSAGE_QUANTILES, QUERY_QUANTILES, Lengths, sample_lengths
+
+__all__ = ["PASSAGE_QUANTILES", "QUERY_QUANTILES", "Lengths", "sample_lengths"]
 
 VOCABULARY = 151_936
 LORA_RANK = 16
@@ -63,40 +65,11 @@ SHAPES = {
 }
 """Of Qwen3."""
 
-PEAK_TERAFLOPS = {
-    "B200": 2_250.0,
-    "GH200": 989.4,
-    "H200": 989.4,
-    "H100": 989.4,
-    "H100 NVL": 835.5,
-    "H100 PCIe": 756.0,
-    "H20": 148.0,
-    "A100": 312.0,
-    "L40S": 362.0,
-    "A40": 149.7,
-    "A10": 125.0,
-    "L4": 121.0,
-    "RTX 4090": 165.2,
-    "RTX 3090": 71.0,
-}
-"""bfloat16 without sparsity, accumulated in float32, as NVIDIA's data sheets have it."""
-
-PASSAGE_QUANTILES = (
-    *(44, 112, 135, 145, 154, 163, 170, 178, 186, 192, 200),
-    *(209, 219, 229, 243, 262, 279, 302, 334, 395, 953),
-)
-"""Tokens of XQuAD-R's 2,640 paragraphs in 11 languages, prompt and EOS included, at 0, 5, ..., 100 per cent;
-by a byte-level BPE tokenizer of 32,000 tokens that was trained on them. 223 on average."""
-
-QUERY_QUANTILES = (7, 13, 14, 15, 16, 17, 17, 18, 19, 19, 20, 21, 21, 22, 23, 24, 25, 27, 28, 32, 86)
-"""Of its 13,090 questions. 21 on average."""
-
 
 def peak_teraflops(device: str) -> float | None:
     """By the name that CUDA gives a device; None for one that is not in the table."""
-    words = f" {device.replace('-', ' ')} ".lower()
-    found = [name for name in PEAK_TERAFLOPS if f" {name.lower()} " in words]
-    return PEAK_TERAFLOPS[max(found, key=len)] if found else None
+    kind = kind_of_device(device)
+    return None if kind is None else kind.bfloat16_teraflops
 
 
 def training_flops(shape: Shape, lengths: Sequence[int] | Lengths, *, lora: bool) -> float:
@@ -131,10 +104,3 @@ def weight_bytes(shape: Shape, *, lora: bool) -> int:
     in bfloat16, master, two moments, gradient in float32), 2 a frozen one."""
     whole = shape.parameters + shape.embedding_parameters
     return 2 * whole + 18 * shape.lora_parameters if lora else 18 * whole
-
-
-def sample_lengths(quantiles: Sequence[int], count: int, longest: int, seed: int) -> Lengths:
-    """Lengths drawn from a distribution that is given by equally spaced quantiles, truncated."""
-    share_N = np.random.default_rng(seed).random(count) * (len(quantiles) - 1)
-    drawn_N = np.interp(share_N, np.arange(len(quantiles)), quantiles)
-    return np.clip(np.rint(drawn_N).astype(np.int64), 2, longest)

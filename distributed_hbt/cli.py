@@ -24,6 +24,7 @@ COMMANDS = {
     "compare": "runs side by side, with tests and a report",
     "study": "a matrix of runs that answers one question",
     "export": "a checkpoint as a folder of sentence-transformers or transformers",
+    "plan": "memory, time and cost of a run on a cluster; no GPU needed",
     "data": "what would be trained on: check, convert",
     "doctor": "what this machine and cluster can do, and whether a run would work on them",
     "show-config": "the resolved configuration",

@@ -31,6 +31,14 @@ def validate(content: dict[str, Any]) -> RunConfig:
         raise config_error(error, RunConfig, content) from error
 
 
+def with_overrides(config: RunConfig, overrides: Sequence[str]) -> RunConfig:
+    """The configuration with these `key=value` changed; paths stay as they are. Raises ConfigError."""
+    content = config.model_dump(mode="json")
+    for override in overrides:
+        _apply(content, override)
+    return validate(content)
+
+
 def dump(config: RunConfig) -> str:
     """The configuration as YAML; `load_run` of it gives an equal configuration."""
     content = config.model_dump(mode="json")

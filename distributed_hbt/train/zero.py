@@ -45,7 +45,7 @@ def with_deepspeed(config: RunConfig, environment: Mapping[str, str] = os.enviro
     launcher = _named_by_launcher(environment)
     own = config.train.deepspeed
     if own is None:
-        own = str(launcher.absolute()) if isinstance(launcher, Path) else _default()
+        own = str(launcher.absolute()) if isinstance(launcher, Path) else default_file()
     _refuse_other(own, launcher)
     read_zero(own)
     return config.model_copy(update={"train": config.train.model_copy(update={"deepspeed": own})})
@@ -135,7 +135,8 @@ def _refuse_other(own: str, launcher: Path | int | None) -> None:
         )
 
 
-def _default() -> str:
+def default_file() -> str:
+    """Where ds_configs/zero2.json is. Raises ConfigError where it is not found."""
     for folder in (Path.cwd(), Path(__file__).resolve().parents[2]):
         if (folder / DEFAULT).exists():
             return str(folder / DEFAULT)

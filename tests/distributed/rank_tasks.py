@@ -11,6 +11,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
+from benchmarks.planner_cases import Case, Measured, measure
 from distributed_hbt.config.load import load_run
 from distributed_hbt.config.run import RunConfig
 from distributed_hbt.data.rank_batch import RankBatches
@@ -53,6 +54,13 @@ logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
 def join() -> None:
     if not dist.is_initialized():
         dist.init_process_group("gloo")
+
+
+def measured(case: Case, folder: Path) -> Measured:
+    """What a case of benchmarks/planner.py takes on this rank."""
+    own = folder / str(ranks_from_environment().rank)
+    own.mkdir(exist_ok=True)
+    return measure(case, ranks_from_environment().rank, own)
 
 
 def gathered_and_gradient(

@@ -15,7 +15,7 @@ ALLOWED = {
     "deepspeed": {"train"},
     "accelerate": {"train"},
     "mlflow": {"tracking"},
-    "matplotlib": {"comparison", "studies"},
+    "matplotlib": {"comparison", "planner", "studies"},
     "jinja2": {"comparison"},
     "simpy": {"simulation"},
 }
@@ -36,6 +36,7 @@ MAY_IMPORT = {
     "tracking": {"config", "errors", "models", "run_directory", "tracked_run"},
     "lineage": {"config", "data", "tracking"},
     "comparison": {"config", "errors", "run_directory", "tracked_run"},
+    "planner": {"comparison", "config", "data", "errors", "models", "train"},
     "studies": {"comparison", "config", "coordinator", "errors", "run_directory", "tracking"},
     "train": {
         *("cli", "config", "data", "distributed", "errors", "losses", "models"),
