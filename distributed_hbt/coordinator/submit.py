@@ -16,7 +16,7 @@ from distributed_hbt.coordinator.cluster import connected, is_copied_code
 from distributed_hbt.coordinator.evaluation_feed import EvaluationFeed, executor_of
 from distributed_hbt.coordinator.room import Claim, cluster_nodes
 from distributed_hbt.coordinator.run_tracking import RunTracking
-from distributed_hbt.coordinator.stop_file import StopFile
+from distributed_hbt.coordinator.stop_file import StopFile, StopWish
 from distributed_hbt.coordinator.training import train
 from distributed_hbt.distributed.process_group import Ranks
 from distributed_hbt.errors import ConfigError
@@ -42,8 +42,9 @@ def submit(configs: Sequence[RunConfig], address: str | None = None, *, runs_at_
     """
     runs = [_checked(config) for config in configs]
     with contextlib.ExitStack() as held:
-        for _, directory in runs:
-            held.enter_context(hold(directory.path / "submit.lock", "hbt submit"))
+        for config, directory in runs:
+            held.enter_context(hold(directory.submit_lock, "hbt submit"))
+            StopFile.of(directory).reset(config.cluster.name)
         held.enter_context(connected(address))
         if is_copied_code():
             _refuse_relative_folders(configs)
@@ -112,9 +113,10 @@ def _tracked(
     config: RunConfig, directory: RunDirectory, signals: StopSignals, is_alone: Callable[[], bool]
 ) -> None:
     tracking = RunTracking(config, directory)
+    wish = StopWish(signals, StopFile.of(directory))
     status: Status = "FAILED"
     try:
-        _train_and_evaluate(config, directory, tracking, signals, is_alone)
+        _train_and_evaluate(config, directory, tracking, wish, is_alone)
         status = "FINISHED"
     except KeyboardInterrupt:
         status = "KILLED"
@@ -128,10 +130,10 @@ def _train_and_evaluate(
     config: RunConfig,
     directory: RunDirectory,
     tracking: RunTracking,
-    signals: StopSignals,
+    wish: StopWish,
     is_alone: Callable[[], bool],
 ) -> None:
-    """Training and evaluation have a thread each; this one waits for them, and for signals."""
+    """Training and evaluation have a thread each; this one waits for them, and for the wish to stop."""
     cluster = config.cluster
     claim = Claim()
     open_executor = partial(executor_of, config, tracking.tracker, claim)
@@ -139,11 +141,11 @@ def _train_and_evaluate(
     beside = cluster.evaluation_actors > 0 and cluster.evaluation_placement == "beside"
     evaluation = BackgroundCall(feed.run, "evaluation") if beside else None
     try:
-        _train(config, directory, claim, signals, is_alone)
+        _train(config, directory, claim, wish, is_alone)
         feed.training_is_over()
         evaluation = evaluation or BackgroundCall(feed.run, "evaluation")
         while not evaluation.is_over(_LOOK_SECONDS):
-            signals.raise_if_asked()
+            wish.raise_if_asked()
         evaluation.result()
     finally:
         feed.abandon()
@@ -155,20 +157,19 @@ def _train(
     config: RunConfig,
     directory: RunDirectory,
     claim: Claim,
-    signals: StopSignals,
+    wish: StopWish,
     is_alone: Callable[[], bool],
 ) -> None:
-    """Train to the last step. Raises KeyboardInterrupt where a signal came: then the ranks have ended, or did
-    not within `cluster.grace_seconds` and end with the connection to Ray."""
+    """Train to the last step. Raises KeyboardInterrupt where a stop was asked for: then the ranks have ended,
+    or did not within `cluster.grace_seconds` and end with the connection to Ray."""
     if directory.is_complete(config.train.max_steps):
         _log.info("all %d steps are done", config.train.max_steps)
         return
     stop_file, stop = StopFile.of(directory), threading.Event()
-    stop_file.reset()
     training = BackgroundCall(partial(train, config, directory, claim, stop, is_alone), "training")
     ends_at: float | None = None
     while not training.is_over(_LOOK_SECONDS):
-        if signals.asked() and ends_at is None:
+        if wish.asked() and ends_at is None:
             grace = config.cluster.grace_seconds
             _log.info("stopping: the ranks finish their step and write a checkpoint (%d s at most)", grace)
             stop.set()
@@ -178,4 +179,4 @@ def _train(
             _log.warning("the ranks have not ended in time and are killed")
             raise KeyboardInterrupt
     training.result()
-    signals.raise_if_asked()
+    wish.raise_if_asked()
