@@ -1,0 +1,42 @@
+"""All rules over all overlays."""
+
+from collections.abc import Iterator
+
+from k8s.check.finding import Finding, Rule
+from k8s.check.job_rules import JOB_RULES
+from k8s.check.kueue_rules import KUEUE_RULES, admitted_by_kueue
+from k8s.check.manifests import Manifests
+from k8s.check.mlflow_rules import MLFLOW_RULES, runs_reach_mlflow
+from k8s.check.overlays import Rendered
+from k8s.check.pod_rules import POD_RULES
+from k8s.check.run_rules import RUN_RULES
+from k8s.check.schemas import check_schemas
+from k8s.check.security_rules import SECURITY_RULES
+from k8s.check.stop_rules import STOP_RULES
+
+RULES: tuple[Rule, ...] = (
+    *(check_schemas, *JOB_RULES, *POD_RULES, *SECURITY_RULES, *RUN_RULES, *STOP_RULES),
+    *(*MLFLOW_RULES, *KUEUE_RULES),
+)
+
+
+def check(manifests: Manifests) -> list[Finding]:
+    """What is wrong with one overlay by itself."""
+    return sorted({finding for rule in RULES for finding in rule(manifests)})
+
+
+def check_job(manifests: Manifests, beside: Rendered) -> list[Finding]:
+    """What is wrong with an overlay that has a RayJob, also together with what runs beside it."""
+    return sorted({*check(manifests), *_together(manifests, beside)})
+
+
+def check_all(rendered: Rendered) -> list[Finding]:
+    """What is wrong with everything that is shipped."""
+    found = [finding for manifests in (*rendered.mlflow, rendered.admin) for finding in check(manifests)]
+    return found + [finding for job in rendered.jobs for finding in check_job(job, rendered)]
+
+
+def _together(manifests: Manifests, beside: Rendered) -> Iterator[Finding]:
+    for mlflow in beside.mlflow:
+        yield from runs_reach_mlflow(manifests, mlflow)
+    yield from admitted_by_kueue(manifests, beside.admin)
