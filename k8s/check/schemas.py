@@ -21,6 +21,9 @@ from k8s.check.manifests import ROOT, Manifests, Object
 KUBERNETES = "1.33"
 """Version whose schemas the objects of Kubernetes itself are held against; newer ones accept these too."""
 
+FORM = "schema"
+"""The rule that objects have the form of their kind."""
+
 _TEXTS = {"type": "object", "additionalProperties": {"type": "string"}}
 _METADATA = {
     "type": "object",
@@ -96,7 +99,7 @@ def check_schemas(manifests: Manifests) -> Iterator[Finding]:
         for error in errors:
             path = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in error.absolute_path)[1:]
             what = error.message if len(error.message) < 200 else f"{error.message[:200]} ..."
-            yield manifests.finding("schema", one, path or "the object", what, "correct the field")
+            yield manifests.finding(FORM, one, path or "the object", what, "correct the field")
 
 
 def _core_errors(one: Object) -> list[ValidationError]:

@@ -64,6 +64,8 @@ def _without_address(words: Sequence[str]) -> list[str]:
 def _times(manifests: Manifests, job: Object, run: Run) -> Iterator[Finding]:
     grace = run.config.cluster.grace_seconds
     wait = _stop_wait(job)
+    if wait is None:
+        return  # no such YAML: another rule says so
     if wait <= grace:
         what = f"ray job stop kills after {wait} s, and cluster.grace_seconds is {grace}"
         remedy = "set RAY_JOB_STOP_WAIT_TIME_S above it"
@@ -80,14 +82,13 @@ def _times(manifests: Manifests, job: Object, run: Run) -> Iterator[Finding]:
             yield manifests.finding("grace", pod.of, path, what, "raise it")
 
 
-def _stop_wait(job: Object) -> int:
-    """Seconds; Ray's own are 3."""
+def _stop_wait(job: Object) -> int | None:
+    """Seconds; Ray's own are 3. None where the environment can not be read."""
     try:
         content = yaml.safe_load(job["spec"].get("runtimeEnvYAML") or "{}")
-    except yaml.YAMLError:
-        return 3
-    found = content.get("env_vars", {}) if isinstance(content, dict) else {}
-    return int(found.get("RAY_JOB_STOP_WAIT_TIME_S", 3))
+        return int(content.get("env_vars", {}).get("RAY_JOB_STOP_WAIT_TIME_S", 3))
+    except (yaml.YAMLError, AttributeError, ValueError):
+        return None
 
 
 STOP_RULES: tuple[Rule, ...] = (stops_in_good_order,)

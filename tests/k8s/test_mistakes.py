@@ -1,0 +1,292 @@
+"""Typical mistakes in manifests, each caught by the rule that is for it, and by no other."""
+
+from typing import Any
+
+import pytest
+
+from k8s.check.check import check, check_job
+from k8s.check.overlays import Rendered
+from tests.k8s.changes import (
+    CLUSTER,
+    GROUP,
+    HEAD_POD,
+    JOB,
+    POD,
+    WORKER,
+    Change,
+    add_object,
+    append,
+    argument,
+    changed,
+    drop_kind,
+    put,
+    remove,
+    rename,
+)
+
+SIZES = "minReplicas", "replicas", "maxReplicas"
+SECRET = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"auth_token": "x"}}
+FLAVOR = {"apiVersion": "kueue.x-k8s.io/v1beta2", "kind": "ResourceFlavor", "metadata": {"name": "f"}}
+PRIVILEGED = {"allowPrivilegeEscalation": True, "capabilities": {"drop": ["ALL"]}}
+VOLUMES = f"{POD}.volumes"
+
+MISTAKES: list[tuple[str, str, tuple[Change, ...]]] = [
+    # what schemas see
+    ("misspelt field of the job", "schema", (rename(JOB, "spec.backoffLimit", "backOffLimit"),)),
+    ("misspelt field of a pod", "schema", (rename(JOB, f"{WORKER}.volumeMounts", "volumeMount"),)),
+    ("misspelt field of a claim", "schema", (put("PersistentVolumeClaim", "spec.storageClass", "nfs"),)),
+    ("number for a start parameter", "schema", (put(JOB, f"{GROUP}.rayStartParams.num-cpus", 72),)),
+    ("text for a number", "schema", (put(JOB, f"{POD}.terminationGracePeriodSeconds", "1200"),)),
+    ("wrong unit", "schema", (put(JOB, f"{WORKER}.resources.requests.memory", "64GiB"),)),
+    ("number as a label", "schema", (put(JOB, f"{GROUP}.template.metadata.labels.step", 1),)),
+    ("version that is gone", "schema", (put(JOB, "apiVersion", "ray.io/v2"),)),
+    # what the operator asks for
+    ("name of 60 letters", "job-name", (put(JOB, "metadata.name", "x" * 60),)),
+    ("name that begins with a digit", "job-name", (put(JOB, "metadata.name", "8b-full"),)),
+    ("bogus submissionMode", "submission-mode", (put(JOB, "spec.submissionMode", "HttpMode"),)),
+    ("entrypoint read by the submitter", "submission-mode", (put(JOB, "spec.submissionMode", "K8sJobMode"),)),
+    (
+        "submitter in HTTPMode",
+        "submission-mode",
+        (put(JOB, "spec.submitterConfig", {"backoffLimit": 3}),),
+    ),
+    ("ttl without shutdown", "ttl-shutdown", (put(JOB, "spec.shutdownAfterJobFinishes", False),)),
+    (
+        "deletion rules and shutdown",
+        "deletion-rules",
+        (
+            put(
+                JOB,
+                "spec.deletionStrategy",
+                {"deletionRules": [{"policy": "DeleteSelf", "condition": {"jobStatus": "SUCCEEDED"}}]},
+            ),
+        ),
+    ),
+    (
+        "suspended without shutdown",
+        "suspend-shutdown",
+        (
+            put(JOB, "spec.suspend", True),
+            remove(JOB, "spec.shutdownAfterJobFinishes"),
+            remove(JOB, "spec.ttlSecondsAfterFinished"),
+        ),
+    ),
+    (
+        "cluster of one's own with attempts",
+        "cluster-selector",
+        (put(JOB, "spec.clusterSelector", {"ray.io/cluster": "mine"}),),
+    ),
+    ("no second attempt", "attempts", (remove(JOB, "spec.backoffLimit"),)),
+    ("no deadline for the start", "deadline", (remove(JOB, "spec.preRunningDeadlineSeconds"),)),
+    ("deadline within the start", "deadline", (put(JOB, "spec.activeDeadlineSeconds", 600),)),
+    ("min above max", "fixed-size", (put(JOB, f"{GROUP}.minReplicas", 9),)),
+    ("autoscaling", "fixed-size", (put(JOB, f"{CLUSTER}.enableInTreeAutoscaling", True),)),
+    ("runtimeEnvYAML that is a list", "runtime-env", (put(JOB, "spec.runtimeEnvYAML", "- env_vars"),)),
+    ("another Ray than the image's", "ray-version", (put(JOB, f"{CLUSTER}.rayVersion", "2.52.0"),)),
+    ("no token", "token", (remove(JOB, f"{CLUSTER}.authOptions"),)),
+    (
+        "head with GPUs",
+        "head-gpus",
+        (remove(JOB, f"{CLUSTER}.headGroupSpec.rayStartParams.num-gpus"),),
+    ),
+    ("head that sees GPUs", "head-gpus", (put(JOB, f"{HEAD_POD}.containers.0.env.0.value", "all"),)),
+    # pods
+    ("no /dev/shm", "shm", (remove(JOB, f"{WORKER}.volumeMounts.3"),)),
+    ("/dev/shm on a disk", "shm", (put(JOB, f"{VOLUMES}.3.emptyDir", {"sizeLimit": "64Gi"}),)),
+    ("/dev/shm without a limit", "shm", (put(JOB, f"{VOLUMES}.3.emptyDir", {"medium": "Memory"}),)),
+    ("/dev/shm as large as the memory", "shm", (put(JOB, f"{VOLUMES}.3.emptyDir.sizeLimit", "640Gi"),)),
+    (
+        "object store above /dev/shm",
+        "object-store",
+        (put(JOB, f"{VOLUMES}.3.emptyDir.sizeLimit", "2Gi"),),
+    ),
+    ("dangling mount", "volume-mount", (put(JOB, f"{WORKER}.volumeMounts.4.name", "temp"),)),
+    ("ConfigMap without its hash", "reference", (put(JOB, f"{VOLUMES}.1.configMap.name", "runs"),)),
+    ("claim that is not there", "reference", (drop_kind("PersistentVolumeClaim"),)),
+    (
+        "GPU request above the limit",
+        "device-request",
+        (put(JOB, f"{WORKER}.resources.requests.nvidia\\.com/gpu", "9"),),
+    ),
+    ("GPU limit alone", "device-request", (remove(JOB, f"{WORKER}.resources.requests.nvidia\\.com/gpu"),)),
+    ("CPU request above the limit", "resources", (put(JOB, f"{WORKER}.resources.requests.cpu", "80"),)),
+    ("no memory limit", "resources", (remove(JOB, f"{WORKER}.resources.limits.memory"),)),
+    ("workers on one host", "anti-affinity", (remove(JOB, f"{POD}.affinity"),)),
+    (
+        "workers kept from other pods' hosts",
+        "anti-affinity",
+        (remove(JOB, f"{GROUP}.template.metadata.labels.app\\.kubernetes\\.io/component"),),
+    ),
+    ("claim for one node", "claim", (put("PersistentVolumeClaim", "spec.accessModes", ["ReadWriteOnce"]),)),
+    # security
+    ("unpinned image", "image", (put(JOB, f"{WORKER}.image", "ghcr.io/example/distributed-hbt"),)),
+    ("latest image", "image", (put(JOB, f"{WORKER}.image", "localhost:5000/hbt:latest"),)),
+    ("root", "non-root", (put(JOB, f"{POD}.securityContext.runAsUser", 0),)),
+    ("no seccomp", "seccomp", (remove(JOB, f"{POD}.securityContext.seccompProfile"),)),
+    ("new privileges", "privileges", (put(JOB, f"{WORKER}.securityContext", PRIVILEGED),)),
+    ("kept capabilities", "capabilities", (remove(JOB, f"{WORKER}.securityContext.capabilities.drop"),)),
+    (
+        "IPC_LOCK without RDMA",
+        "capabilities",
+        (put(JOB, f"{WORKER}.securityContext.capabilities.add", ["IPC_LOCK"]),),
+    ),
+    ("network of the host", "host", (put(JOB, f"{POD}.hostNetwork", True),)),
+    ("account's token", "service-account-token", (remove(JOB, f"{POD}.automountServiceAccountToken"),)),
+    (
+        "token in the open",
+        "secret",
+        (append(JOB, f"{WORKER}.env", {"name": "RAY_AUTH_TOKEN", "value": "abc"}),),
+    ),
+    ("secret among the manifests", "secret", (add_object(SECRET),)),
+    ("flavor beside the job", "cluster-scoped", (add_object(FLAVOR),)),
+    ("queue that is not there", "queue", (put(JOB, "metadata.labels.kueue\\.x-k8s\\.io/queue-name", "q"),)),
+    # manifest and run
+    ("workers that no rank uses", "world-size", tuple(put(JOB, f"{GROUP}.{name}", 3) for name in SIZES)),
+    ("misspelt override", "run", (argument("run", "cluster.num_worker=16"),)),
+    ("run file that is not there", "run", (put(JOB, "spec.entrypoint", "hbt submit x.yaml --address auto"),)),
+    ("ranks beyond the CPUs", "room", (argument("run", "cluster.cpus_per_worker=16"),)),
+    (
+        "evaluation beside, without GPUs for it",
+        "room",
+        (argument("run", "cluster.evaluation_placement=beside"),),
+    ),
+    ("batch that ranks can not share", "room", (argument("run", "train.global_batch_size=2050"),)),
+    ("runs on the pod's own disk", "path", (argument("cluster", "output_dir=/tmp/runs"),)),
+    ("runs below the working directory", "path", (argument("cluster", "output_dir=runs"),)),
+    ("data elsewhere", "path", (argument("cluster", "data.root=/data"),)),
+    ("stores elsewhere", "path", (argument("run", "data.store_dir=/stores"),)),
+    ("other MLflow address", "mlflow-address", (argument("cluster", "tracking.uri=http://tracking:5000"),)),
+    ("other MLflow port", "mlflow-address", (argument("cluster", "tracking.uri=http://mlflow:8080"),)),
+    (
+        "MLflow host that is not allowed",
+        "mlflow-hosts",
+        (argument("cluster", "tracking.uri=http://mlflow.other.svc:5000"),),
+    ),
+    (
+        "pod that MLflow's policy keeps out",
+        "mlflow-policy",
+        (remove(JOB, f"{GROUP}.template.metadata.labels.app\\.kubernetes\\.io/part-of"),),
+    ),
+    # the end
+    ("no hook before SIGTERM", "pre-stop", (remove(JOB, f"{WORKER}.lifecycle"),)),
+    (
+        "hook for another run",
+        "pre-stop",
+        (
+            put(
+                JOB,
+                f"{WORKER}.lifecycle.preStop.exec.command.2",
+                "exec hbt stop $(cat /etc/hbt/cluster) cluster.name=$RAY_CLUSTER_NAME",
+            ),
+        ),
+    ),
+    ("short grace period", "grace", (put(JOB, f"{POD}.terminationGracePeriodSeconds", 30),)),
+    ("grace of the run above the pod's", "grace", (argument("cluster", "cluster.grace_seconds=3600"),)),
+    ("no wait of ray job stop", "grace", (remove(JOB, "spec.runtimeEnvYAML"),)),
+]
+
+
+@pytest.mark.parametrize(("rule", "changes"), [m[1:] for m in MISTAKES], ids=[m[0] for m in MISTAKES])
+def test_mistake_is_caught_by_its_rule(rendered: Rendered, rule: str, changes: tuple[Change, ...]) -> None:
+    """Catches a rule that was lost, that looks elsewhere, or that answers for everything."""
+    (manifests,) = [one for one in rendered.jobs if one.overlay == "overlays/multi-node/2x8"]
+    findings = check_job(changed(manifests, *changes), rendered)
+    assert {finding.rule for finding in findings} == {rule}, "\n".join(map(str, findings))
+    for finding in findings:
+        assert str(finding).startswith("overlays/multi-node/2x8: ")
+        assert len(str(finding).splitlines()) == 1
+
+
+SERVER = "spec.template.spec.containers.0"
+MLFLOW_MISTAKES: list[tuple[str, str, tuple[Change, ...]]] = [
+    ("probe of a page", "mlflow-probe", (put("Deployment", f"{SERVER}.readinessProbe.httpGet.path", "/"),)),
+    ("no probe", "mlflow-probe", (remove("Deployment", f"{SERVER}.livenessProbe"),)),
+    (
+        "database in the open",
+        "mlflow-database",
+        (
+            put(
+                "Job",
+                f"{SERVER}.env.1",
+                {
+                    "name": "MLFLOW_BACKEND_STORE_URI",
+                    "valueFrom": {"configMapKeyRef": {"name": "mlflow", "key": "uri"}},
+                },
+            ),
+        ),
+    ),
+    ("no upgrade", "mlflow-upgrade", (drop_kind("Job"),)),
+    (
+        "upgrade of another version",
+        "mlflow-upgrade",
+        (put("Job", f"{SERVER}.image", "example/mlflow:0.0.9"),),
+    ),
+    ("artifacts in the pod", "mlflow-artifacts", (remove("ConfigMap", "data.MLFLOW_ARTIFACTS_DESTINATION"),)),
+    (
+        "artifacts not proxied",
+        "mlflow-artifacts",
+        (append("Deployment", f"{SERVER}.args", "--no-serve-artifacts"),),
+    ),
+    (
+        "writable server",
+        "mlflow-read-only",
+        (remove("Deployment", f"{SERVER}.securityContext.readOnlyRootFilesystem"),),
+    ),
+    ("service without pods", "mlflow-service", (put("Service", "spec.selector", {"app": "mlflow"}),)),
+    ("service to another port", "mlflow-service", (put("Service", "spec.ports.0.targetPort", 8080),)),
+    ("open to everybody", "network-policy", (drop_kind("NetworkPolicy"),)),
+    (
+        "password in a ConfigMap",
+        "secret",
+        (put("ConfigMap", "data.URI", "postgresql://me:secret@db/mlflow"),),
+    ),
+    ("wrong unit", "quantity", (put("Deployment", f"{SERVER}.resources.limits.memory", "4GiB"),)),
+    ("misspelt probe", "schema", (put("Deployment", f"{SERVER}.readinessProbe.periodSecond", 5),)),
+    ("misspelt policy", "schema", (rename("NetworkPolicy", "spec.policyTypes", "policyType"),)),
+]
+
+
+@pytest.mark.parametrize(
+    ("rule", "changes"), [m[1:] for m in MLFLOW_MISTAKES], ids=[m[0] for m in MLFLOW_MISTAKES]
+)
+def test_mistake_in_mlflow_is_caught(rendered: Rendered, rule: str, changes: tuple[Change, ...]) -> None:
+    """The same for the server's manifests."""
+    findings = check(changed(rendered.mlflow[0], *changes))
+    assert {finding.rule for finding in findings} == {rule}, "\n".join(map(str, findings))
+
+
+QUEUE = "spec.resourceGroups.0"
+KUEUE_MISTAKES: list[tuple[str, str, Change]] = [
+    ("resource that no queue covers", "quota", remove("ClusterQueue", f"{QUEUE}.flavors.0.resources.3")),
+    ("too small a quota", "quota", put("ClusterQueue", f"{QUEUE}.flavors.0.resources.2.nominalQuota", "16")),
+    ("queue of another name", "queue", put("ClusterQueue", "metadata.name", "other")),
+    ("priority that is not there", "queue", drop_kind("WorkloadPriorityClass")),
+    ("flavor that is not there", "queue", drop_kind("ResourceFlavor")),
+]
+
+
+@pytest.mark.parametrize(
+    ("rule", "change"), [m[1:] for m in KUEUE_MISTAKES], ids=[m[0] for m in KUEUE_MISTAKES]
+)
+def test_job_that_kueue_would_never_admit_is_caught(rendered: Rendered, rule: str, change: Change) -> None:
+    """Kueue itself only lets the job wait."""
+    (manifests,) = [one for one in rendered.jobs if one.overlay.startswith("overlays/multi-node/4x8 +")]
+    beside: Any = type(rendered)(rendered.jobs, rendered.mlflow, changed(rendered.admin, change))
+    assert {finding.rule for finding in check_job(manifests, beside)} == {rule}
+
+
+def test_hook_of_an_evaluation_is_caught(rendered: Rendered) -> None:
+    """It would stop the training whose checkpoint is evaluated."""
+    jobs = {one.overlay: one for one in rendered.jobs}
+    (trained,) = jobs["overlays/single-node"].of_kind("RayJob")
+    hook = trained["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]["containers"][0][
+        "lifecycle"
+    ]
+    wrong = changed(jobs["overlays/evaluate"], put(JOB, f"{WORKER}.lifecycle", hook))
+    assert {finding.rule for finding in check_job(wrong, rendered)} == {"pre-stop"}
+
+
+def test_namespace_on_cluster_scoped_objects_is_caught(rendered: Rendered) -> None:
+    """What `namespace:` in kueue-admin's kustomization would do."""
+    wrong = changed(rendered.admin, put("ClusterQueue", "metadata.namespace", "hbt"))
+    assert {finding.rule for finding in check(wrong)} == {"cluster-scoped"}
