@@ -43,7 +43,8 @@ def submit(configs: Sequence[RunConfig], address: str | None = None, *, runs_at_
     runs = [_checked(config) for config in configs]
     with contextlib.ExitStack() as held:
         for config, directory in runs:
-            held.enter_context(hold(directory.submit_lock, "hbt submit"))
+            wait = config.cluster.wait_seconds if config.cluster.name is not None else 0
+            held.enter_context(hold(directory.submit_lock, "hbt submit", wait))
             StopFile.of(directory).reset(config.cluster.name)
         held.enter_context(connected(address))
         if is_copied_code():

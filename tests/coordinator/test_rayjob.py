@@ -86,10 +86,10 @@ def pod(head: Head, tmp_path: Path) -> PodHere:
     return found
 
 
-def test_pod_that_goes_has_the_run_write_a_checkpoint_and_the_next_attempt_goes_on(pod: PodHere) -> None:
-    """Catches an entrypoint that no shell of a pod runs, a hook that returns before the checkpoint is there or
-    has the run taken for complete, a job that the operator would not try again (only FAILED is), an attempt that
-    begins anew or is stopped by the pods of the one before it."""
+def test_pod_that_goes_leaves_a_checkpoint_and_the_next_attempt_goes_on(pod: PodHere) -> None:
+    """Catches an entrypoint that no shell of a pod runs, a hook that returns before the checkpoint is there
+    or has the run taken for complete, a job that the operator would not try again (only FAILED is), an
+    attempt that begins anew or is stopped by the pods of the one before it."""
     directory = Path(pod.here("/shared/runs/told"))
     first = pod.submit("cluster-1")
     deadline = time.monotonic() + SECONDS_UNTIL_HUNG

@@ -1,6 +1,7 @@
 """Every command in the README and the docs is one that works."""
 
 import gzip
+import itertools
 import os
 import re
 import shlex
@@ -24,6 +25,7 @@ PAGES = [
     *sorted((ROOT / "docs").glob("*.md")),
     ROOT / "launchers/README.md",
     ROOT / "ds_configs/README.md",
+    ROOT / "k8s/README.md",
 ]
 NEEDS_NETWORK = ("git clone",)
 ELSEWHERE_RUN = (". .venv/bin/activate", ".venv/bin/pytest tests/unit/losses", "mlflow ui ")
@@ -43,6 +45,34 @@ def commands() -> Iterator[tuple[str, str]]:
 
 
 COMMANDS = sorted(set(commands()))
+
+
+def check_kubectl(words: list[str]) -> None:
+    """What it reads is there; what it makes or names is named in a manifest."""
+    manifests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "k8s").rglob("*.yaml"))
+    if "-k" in words:
+        assert (ROOT / words[words.index("-k") + 1] / "kustomization.yaml").is_file()
+    else:
+        names = {
+            word.rpartition("/")[2] for word in words[1:] if re.fullmatch(r"(service/)?[a-z][a-z-]+", word)
+        }
+        verbs = {"get", "delete", "create", "secret", "generic", "namespace", "rayjob", "port-forward"}
+        for name in names - verbs:
+            assert re.search(rf"\b{name}\b", manifests), f"no manifest names {name}"
+        for key in (word.partition("=")[2].partition("=")[0] for word in words if word.startswith("--from")):
+            assert key == "auth_token" or f"key: {key}" in manifests
+
+
+def check_docker(words: list[str]) -> None:
+    """The target and the arguments are the Dockerfile's."""
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert words[1] == "build"
+    assert words[-1] == "."
+    for option, value in itertools.pairwise(words):
+        if option == "--target":
+            assert f" AS {value}\n" in text
+        elif option == "--build-arg":
+            assert f"ARG {value.partition('=')[0]}=" in text
 
 
 def check_hbt(words: list[str]) -> None:
@@ -73,6 +103,10 @@ def test_documented_command_is_valid(page: str, command: str, monkeypatch: pytes
         check_hbt(["submit", *words[2:]])
     elif words[:2] == ["ray", "start"]:
         ray_start.make_context("ray start", words[2:])
+    elif words[0] == "kubectl":
+        check_kubectl(words)
+    elif words[0] == "docker":
+        check_docker(words)
     elif words[0] == "export":
         assert all(re.fullmatch(r"[A-Z_]+=\S+", word) for word in words[1:])
     elif words[0] in ("accelerate", "torchrun"):

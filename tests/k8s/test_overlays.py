@@ -6,11 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from k8s.check import __main__ as program
 from k8s.check.check import check, check_job
 from k8s.check.manifests import ray_pods
-from k8s.check.overlays import COMBINATIONS, COMPONENTS, JOBS, MLFLOW, Rendered
+from k8s.check.overlays import COMBINATIONS, COMPONENTS, JOBS, K8S, MLFLOW, Rendered
 from k8s.check.run import run_of
 from tests.k8s.changes import changed, put
 from tests.programs import ROOT
@@ -126,3 +127,14 @@ def test_what_is_missing_is_said_in_one_line(
     assert (done.returncode, done.stdout) == (2, "")
     assert len(done.stderr.splitlines()) == 1
     assert said in done.stderr
+
+
+def test_rayjobs_are_patched_by_json_patches() -> None:
+    """Catches a merge patch of workerGroupSpecs, which would replace the whole list."""
+    seen = 0
+    for file in K8S.rglob("kustomization.yaml"):
+        for patch in yaml.safe_load(file.read_text(encoding="utf-8")).get("patches", []):
+            text = patch.get("patch") or (file.parent / patch["path"]).read_text(encoding="utf-8")
+            assert isinstance(yaml.safe_load(text), list), file
+            seen += patch["target"]["kind"] == "RayJob"
+    assert seen >= len(JOBS) + len(COMPONENTS)
