@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import time
 import urllib.request
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,10 @@ from typing import Any
 import pytest
 import yaml
 
-from k8s.check.manifests import Manifests, Pod, render
+from k8s.check.manifests import Manifests, Pod, ray_pods, render
 from k8s.check.overlays import K8S
 from k8s.check.run import mounted_files
-from tests.coordinator.conftest import Head
+from tests.coordinator.conftest import Head, ray_head, ray_worker
 from tests.coordinator.submitted import SECONDS_UNTIL_HUNG, checkpoints, last_step, mlflow_run, steps
 from tests.programs import ROOT
 
@@ -69,12 +70,24 @@ class PodHere:
 
 
 @pytest.fixture
-def pod(head: Head, tmp_path: Path) -> PodHere:
+def pod(tmp_path: Path) -> Iterator[PodHere]:
+    """Of a cluster with a node for each pod, as large as that."""
     if shutil.which("kubectl") is None:
         pytest.skip("no kubectl; install it: kubernetes.io/docs/tasks/tools")
     manifests: Manifests = render(K8S / "overlays/smoke", "smoke")
     (job,) = manifests.of_kind("RayJob")
-    found = PodHere(head, next(pod for pod in manifests.pods if pod.is_head), job, tmp_path)
+    head_pod, worker_pod = ray_pods(job)
+    sizes = [f"--{name}={head_pod.start[name]}" for name in ("num-cpus", "num-gpus")]  # type: ignore[index]
+    with (
+        ray_head(*sizes) as head,
+        ray_worker(head, tmp_path / "worker.log", f"--num-cpus={worker_pod.limits()['cpu']}", "--num-gpus=0"),
+    ):
+        yield _with_files(PodHere(head, head_pod, job, tmp_path), manifests)
+
+
+def _with_files(found: PodHere, manifests: Manifests) -> PodHere:
+    """What ConfigMaps and the init container bring."""
+    tmp_path, head = found.folder, found.head
     for path, text in mounted_files(manifests, found.pod).items():
         file = Path(found.here(path))
         if file.is_relative_to(tmp_path):

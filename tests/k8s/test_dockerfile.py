@@ -3,6 +3,9 @@
 import re
 import shutil
 import subprocess
+import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -50,6 +53,16 @@ def test_packages_are_those_of_the_constraints() -> None:
     }
     assert {"mlflow", "boto3"} <= named <= pinned
     assert "psycopg2-binary" in pinned
+
+
+def test_what_is_installed_first_is_what_the_project_needs(tmp_path: Path) -> None:
+    """Catches a line of Python within the Dockerfile that breaks, where only a build would tell."""
+    (script,) = re.findall(r'python -c "([^"]+)"', TEXT)
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    (tmp_path / "pyproject.toml").write_text(project, encoding="utf-8")
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == tomllib.loads(project)["project"]["dependencies"]
 
 
 def test_what_is_copied_is_there_and_sent() -> None:

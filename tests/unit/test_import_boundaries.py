@@ -75,6 +75,7 @@ def test_import_boundaries_hold(path: Path) -> None:
     "module",
     [
         *("cli", "commands.train", "commands.submit", "config.load", "coordinator.submit", "pipeline"),
+        *("commands.stop", "coordinator.stop"),
         *("run_directory", "run_lock", "stop_signals"),
     ],
 )
