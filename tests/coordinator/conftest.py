@@ -87,11 +87,8 @@ def ray_worker(head: Head, log: Path, *flags: str) -> Iterator[None]:
     """A second node of the head's cluster, on this machine too, for the time of the block."""
     command = (
         *("ray", "start", "--block", "--disable-usage-stats", f"--address={head.address}", *flags),
-        *(
-            "--dashboard-agent-listen-port=0",
-            "--node-ip-address=127.0.0.1",
-            "--object-store-memory=100000000",
-        ),
+        *("--dashboard-agent-listen-port=0", "--node-ip-address=127.0.0.1"),
+        "--object-store-memory=100000000",
     )
     process = subprocess.Popen(
         ["setpriv", "--pdeathsig", "KILL", "--", *command],
