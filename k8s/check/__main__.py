@@ -18,7 +18,7 @@ def main() -> int:
         print(finding)
     if findings:
         return 1
-    folders = len(rendered.jobs) + len(rendered.mlflow) + 1
+    folders = len(rendered.jobs) + len(rendered.beside)
     print(f"{folders} overlays and combinations rendered; nothing is wrong", file=sys.stderr)
     return 0
 

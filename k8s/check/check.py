@@ -8,7 +8,7 @@ from k8s.check.kueue_rules import KUEUE_RULES, admitted_by_kueue
 from k8s.check.manifests import Manifests
 from k8s.check.mlflow_rules import MLFLOW_RULES, runs_reach_mlflow
 from k8s.check.overlays import Rendered
-from k8s.check.pod_rules import POD_RULES
+from k8s.check.pod_rules import POD_RULES, claims_are_there
 from k8s.check.run_rules import RUN_RULES
 from k8s.check.schemas import FORM, check_schemas
 from k8s.check.security_rules import SECURITY_RULES
@@ -37,7 +37,7 @@ def check_job(manifests: Manifests, beside: Rendered) -> list[Finding]:
 
 def check_all(rendered: Rendered) -> list[Finding]:
     """What is wrong with everything that is shipped."""
-    found = [finding for manifests in (*rendered.mlflow, rendered.admin) for finding in check(manifests)]
+    found = [finding for manifests in rendered.beside for finding in check(manifests)]
     return found + [finding for job in rendered.jobs for finding in check_job(job, rendered)]
 
 
@@ -45,3 +45,4 @@ def _together(manifests: Manifests, beside: Rendered) -> Iterator[Finding]:
     for mlflow in beside.mlflow:
         yield from runs_reach_mlflow(manifests, mlflow)
     yield from admitted_by_kueue(manifests, beside.admin)
+    yield from claims_are_there(manifests, beside.volume)

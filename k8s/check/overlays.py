@@ -15,6 +15,7 @@ JOBS = tuple(
 )
 MLFLOW = ("mlflow/base", "mlflow/overlays/access-keys", "mlflow/overlays/workload-identity")
 ADMIN = "kueue-admin"
+VOLUME = "volume"
 COMPONENTS = ("rdma", "kueue", "s3", "spot")
 COMBINATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("overlays/smoke", ("kueue", "s3")),
@@ -35,6 +36,12 @@ class Rendered:
     jobs: tuple[Manifests, ...]
     mlflow: tuple[Manifests, ...]
     admin: Manifests
+    volume: Manifests
+
+    @property
+    def beside(self) -> tuple[Manifests, ...]:
+        """All that is no run."""
+        return (*self.mlflow, self.admin, self.volume)
 
 
 def render_all() -> Rendered:
@@ -43,7 +50,8 @@ def render_all() -> Rendered:
     combined = [with_components(overlay, components) for overlay, components in COMBINATIONS]
     jobs = [render(K8S / name, name) for name in JOBS]
     mlflow = tuple(render(K8S / name, name) for name in MLFLOW)
-    return Rendered((*jobs, *combined), mlflow, render(K8S / ADMIN, ADMIN))
+    admin, volume = render(K8S / ADMIN, ADMIN), render(K8S / VOLUME, VOLUME)
+    return Rendered((*jobs, *combined), mlflow, admin, volume)
 
 
 def with_components(overlay: str, components: Sequence[str]) -> Manifests:
@@ -59,7 +67,7 @@ def with_components(overlay: str, components: Sequence[str]) -> Manifests:
 def _check_complete() -> None:
     """Raises ConfigError for a folder of k8s/ that nobody renders."""
     for folder in _kustomizations():
-        if folder not in (*JOBS, *MLFLOW, ADMIN, "base"):
+        if folder not in (*JOBS, *MLFLOW, ADMIN, VOLUME, "base"):
             raise ConfigError(f"k8s/{folder}", "is not checked", "name it in k8s/check/overlays.py")
 
 

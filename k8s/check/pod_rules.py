@@ -64,8 +64,8 @@ def volume_mounts(manifests: Manifests) -> Iterator[Finding]:
 
 
 def references(manifests: Manifests) -> Iterator[Finding]:
-    """ConfigMaps, claims and service accounts that pods name are among the objects: a name without its hash,
-    or of an object that was left out, keeps the pods from starting."""
+    """ConfigMaps and service accounts that pods name are among the objects: a name without its hash, or of an
+    object that was left out, keeps the pods from starting."""
     for pod in manifests.pods:
         for path, kind, name in _references(pod):
             if manifests.named(kind, name) is None:
@@ -80,9 +80,6 @@ def _references(pod: Pod) -> Iterator[tuple[str, str, str]]:
     for i, volume in enumerate(spec.get("volumes", [])):
         if "configMap" in volume:
             yield f"{path}.volumes[{i}]", "ConfigMap", volume["configMap"].get("name")
-        if "persistentVolumeClaim" in volume:
-            claim = volume["persistentVolumeClaim"]["claimName"]
-            yield f"{path}.volumes[{i}]", "PersistentVolumeClaim", claim
     for where, container in pod.containers():
         for i, source in enumerate(container.get("envFrom", [])):
             if "configMapRef" in source:
@@ -140,12 +137,26 @@ def _keeps_apart(term: dict[str, Any], pod: Pod) -> bool:
 
 def claims(manifests: Manifests) -> Iterator[Finding]:
     """All machines share the run's folder."""
-    if not manifests.of_kind("RayJob"):
-        return
     for claim in manifests.of_kind("PersistentVolumeClaim"):
         if "ReadWriteMany" not in claim["spec"].get("accessModes", []):
             what, remedy = "the pods are on several nodes", "write ReadWriteMany"
             yield manifests.finding("claim", claim, "spec.accessModes", what, remedy)
+
+
+def claims_are_there(jobs: Manifests, volume: Manifests) -> Iterator[Finding]:
+    """Across two overlays: the volume is made once, and apart, since it stays when a run goes."""
+    for one in jobs.of_kind("PersistentVolumeClaim"):
+        what, remedy = (
+            "would go with the run, and all runs' files with it",
+            f"keep it in k8s/{volume.overlay}",
+        )
+        yield jobs.finding("claim", one, "the object", what, remedy)
+    for pod in jobs.pods:
+        for i, one in enumerate(pod.spec.get("volumes", [])):
+            name = one.get("persistentVolumeClaim", {}).get("claimName")
+            if name is not None and volume.named("PersistentVolumeClaim", name) is None:
+                what, path = f"k8s/{volume.overlay} has no claim {name}", f"{pod.path}.spec.volumes[{i}]"
+                yield jobs.finding("claim", pod.of, path, what, "name the one that it has")
 
 
 def _amount(quantity: str) -> Decimal:

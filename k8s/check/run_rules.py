@@ -94,6 +94,7 @@ def _paths(manifests: Manifests, job: Object, run: Run, pods: list[Pod]) -> Iter
         named.update({f"evaluation.benchmarks.{i}.{key}": v for key, v in dump.items() if isinstance(v, str)})
     for checkpoint in getattr(run.options, "checkpoint", None) or []:
         named["--checkpoint"] = str(checkpoint)
+    named.update({f"HF_HOME of {pod.path}": variables(pod).get("HF_HOME", "") for pod in pods})
     needed = {
         "output_dir": run.config.output_dir,
         "data.root": run.config.data.root or "the run file's folder",

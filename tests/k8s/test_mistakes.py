@@ -25,6 +25,12 @@ from tests.k8s.changes import (
 SIZES = "minReplicas", "replicas", "maxReplicas"
 SECRET = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"auth_token": "x"}}
 FLAVOR = {"apiVersion": "kueue.x-k8s.io/v1beta2", "kind": "ResourceFlavor", "metadata": {"name": "f"}}
+CLAIM = {
+    "apiVersion": "v1",
+    "kind": "PersistentVolumeClaim",
+    "metadata": {"name": "hbt-shared"},
+    "spec": {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Ti"}}},
+}
 PRIVILEGED = {"allowPrivilegeEscalation": True, "capabilities": {"drop": ["ALL"]}}
 VOLUMES = f"{POD}.volumes"
 
@@ -32,7 +38,6 @@ MISTAKES: list[tuple[str, str, tuple[Change, ...]]] = [
     # what schemas see
     ("misspelt field of the job", "schema", (rename(JOB, "spec.backoffLimit", "backOffLimit"),)),
     ("misspelt field of a pod", "schema", (rename(JOB, f"{WORKER}.volumeMounts", "volumeMount"),)),
-    ("misspelt field of a claim", "schema", (put("PersistentVolumeClaim", "spec.storageClass", "nfs"),)),
     ("number for a start parameter", "schema", (put(JOB, f"{GROUP}.rayStartParams.num-cpus", 72),)),
     ("text for a number", "schema", (put(JOB, f"{POD}.terminationGracePeriodSeconds", "1200"),)),
     ("wrong unit", "schema", (put(JOB, f"{WORKER}.resources.requests.memory", "64GiB"),)),
@@ -100,7 +105,13 @@ MISTAKES: list[tuple[str, str, tuple[Change, ...]]] = [
     ),
     ("dangling mount", "volume-mount", (put(JOB, f"{WORKER}.volumeMounts.4.name", "temp"),)),
     ("ConfigMap without its hash", "reference", (put(JOB, f"{VOLUMES}.1.configMap.name", "runs"),)),
-    ("claim that is not there", "reference", (drop_kind("PersistentVolumeClaim"),)),
+    ("account that is not there", "reference", (drop_kind("ServiceAccount"),)),
+    (
+        "claim that is not there",
+        "claim",
+        (put(JOB, f"{VOLUMES}.2.persistentVolumeClaim.claimName", "shared"),),
+    ),
+    ("claim that goes with the run", "claim", (add_object(CLAIM),)),
     (
         "GPU request above the limit",
         "device-request",
@@ -115,7 +126,6 @@ MISTAKES: list[tuple[str, str, tuple[Change, ...]]] = [
         "anti-affinity",
         (remove(JOB, f"{GROUP}.template.metadata.labels.app\\.kubernetes\\.io/component"),),
     ),
-    ("claim for one node", "claim", (put("PersistentVolumeClaim", "spec.accessModes", ["ReadWriteOnce"]),)),
     # security
     ("unpinned image", "image", (put(JOB, f"{WORKER}.image", "ghcr.io/example/distributed-hbt"),)),
     ("latest image", "image", (put(JOB, f"{WORKER}.image", "localhost:5000/hbt:latest"),)),
@@ -152,6 +162,7 @@ MISTAKES: list[tuple[str, str, tuple[Change, ...]]] = [
     ("runs on the pod's own disk", "path", (argument("cluster", "output_dir=/tmp/runs"),)),
     ("runs below the working directory", "path", (argument("cluster", "output_dir=runs"),)),
     ("data elsewhere", "path", (argument("cluster", "data.root=/data"),)),
+    ("models on each pod's own disk", "path", (put(JOB, f"{WORKER}.env.1.value", "/tmp/huggingface"),)),
     ("stores elsewhere", "path", (argument("run", "data.store_dir=/stores"),)),
     ("other MLflow address", "mlflow-address", (argument("cluster", "tracking.uri=http://tracking:5000"),)),
     ("other MLflow port", "mlflow-address", (argument("cluster", "tracking.uri=http://mlflow:8080"),)),

@@ -1,6 +1,6 @@
 """Typical mistakes in what stands beside the runs: MLflow, Kueue."""
 
-from typing import Any
+from dataclasses import replace
 
 import pytest
 
@@ -82,7 +82,7 @@ KUEUE_MISTAKES: list[tuple[str, str, Change]] = [
 def test_job_that_kueue_would_never_admit_is_caught(rendered: Rendered, rule: str, change: Change) -> None:
     """Kueue itself only lets the job wait."""
     (manifests,) = [one for one in rendered.jobs if one.overlay.startswith("overlays/multi-node/4x8 +")]
-    beside: Any = type(rendered)(rendered.jobs, rendered.mlflow, changed(rendered.admin, change))
+    beside = replace(rendered, admin=changed(rendered.admin, change))
     assert {finding.rule for finding in check_job(manifests, beside)} == {rule}
 
 
@@ -90,3 +90,15 @@ def test_namespace_on_cluster_scoped_objects_is_caught(rendered: Rendered) -> No
     """What `namespace:` in kueue-admin's kustomization would do."""
     wrong = changed(rendered.admin, put("ClusterQueue", "metadata.namespace", "hbt"))
     assert {finding.rule for finding in check(wrong)} == {"cluster-scoped"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "change"),
+    [
+        ("claim", put("PersistentVolumeClaim", "spec.accessModes", ["ReadWriteOnce"])),
+        ("schema", put("PersistentVolumeClaim", "spec.storageClass", "nfs")),
+    ],
+)
+def test_mistake_in_the_volume_is_caught(rendered: Rendered, rule: str, change: Change) -> None:
+    """A volume for one node, and a class that is silently the default one."""
+    assert {finding.rule for finding in check(changed(rendered.volume, change))} == {rule}

@@ -27,10 +27,10 @@ def test_overlay_of_a_run_is_clean(rendered: Rendered, overlay: str) -> None:
     assert [str(finding) for finding in check_job(manifests, rendered)] == []
 
 
-@pytest.mark.parametrize("overlay", [*MLFLOW, "kueue-admin"])
+@pytest.mark.parametrize("overlay", [*MLFLOW, "kueue-admin", "volume"])
 def test_overlay_beside_the_runs_is_clean(rendered: Rendered, overlay: str) -> None:
     """Catches a server or a queue that no cluster would take."""
-    (manifests,) = [one for one in (*rendered.mlflow, rendered.admin) if one.overlay == overlay]
+    (manifests,) = [one for one in rendered.beside if one.overlay == overlay]
     assert manifests.objects
     assert [str(finding) for finding in check(manifests)] == []
 
@@ -103,7 +103,7 @@ def test_program_says_what_it_did(
     monkeypatch.setattr(program, "render_all", lambda: few)
     assert program.main() == 0
     out, err = capsys.readouterr()
-    count = 1 + len(rendered.mlflow) + 1
+    count = 1 + len(rendered.beside)
     assert (out, err) == ("", f"{count} overlays and combinations rendered; nothing is wrong\n")
     wrong = replace(few, admin=changed(rendered.admin, put("ClusterQueue", "metadata.namespace", "hbt")))
     monkeypatch.setattr(program, "render_all", lambda: wrong)
