@@ -146,10 +146,8 @@ def claims(manifests: Manifests) -> Iterator[Finding]:
 def claims_are_there(jobs: Manifests, volume: Manifests) -> Iterator[Finding]:
     """Across two overlays: the volume is made once, and apart, since it stays when a run goes."""
     for one in jobs.of_kind("PersistentVolumeClaim"):
-        what, remedy = (
-            "would go with the run, and all runs' files with it",
-            f"keep it in k8s/{volume.overlay}",
-        )
+        what = "would go with the run, and take all runs along"
+        remedy = f"keep it in k8s/{volume.overlay}"
         yield jobs.finding("claim", one, "the object", what, remedy)
     for pod in jobs.pods:
         for i, one in enumerate(pod.spec.get("volumes", [])):

@@ -13,7 +13,7 @@ from k8s.check.finding import Finding, Rule
 from k8s.check.manifests import Manifests, Object, Pod
 from k8s.check.pod_rules import volume_at
 from k8s.check.quantity import amount
-from k8s.check.run import IMAGE, Run, run_of
+from k8s.check.run import IMAGE, Run, run_of, variables
 
 
 def run_and_pods(manifests: Manifests) -> Iterator[Finding]:
