@@ -10,10 +10,10 @@ export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo studies test test-scale lint types pytest format lock clean
+.PHONY: help setup demo studies test test-scale check-k8s lint types pytest format lock clean
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: $(READY) ## the environment in .venv
 
@@ -40,6 +40,9 @@ pytest: $(READY) ## the tests
 
 test-scale: $(READY) ## the large versions of tests (needs the real data; many minutes)
 	HF_HUB_OFFLINE=1 $(BIN)/pytest -m scale tests/scale
+
+check-k8s: $(READY) ## render the Kubernetes manifests and check them; needs kubectl, no cluster
+	$(BIN)/python -m k8s.check
 
 studies: $(READY) ## all studies in their small form (needs the real data; an hour); goes on where it was stopped
 	for study in launchers/studies/*_small.yaml; do $(BIN)/hbt study $$study || exit; done

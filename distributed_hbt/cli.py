@@ -18,6 +18,7 @@ COMMANDS = {
     "demo": "the embedded default, end to end: three strategies compared",
     "train": "train here; under accelerate launch or torchrun as one rank",
     "submit": "the Ray coordinator: training ranks and an evaluation pool, here or on a cluster",
+    "stop": "let a submitted run write a checkpoint and end, from any machine that shares its directory",
     "evaluate": "evaluate a checkpoint on the run's benchmarks",
     "mine": "hard negatives for training, through the same encoding and search",
     "score": "measures of any TREC run",

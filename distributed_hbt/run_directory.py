@@ -45,6 +45,11 @@ class RunDirectory:
         return self.path / "training.lock"
 
     @property
+    def submit_lock(self) -> Path:
+        """Held by the coordinator: one `hbt submit` is at the run."""
+        return self.path / "submit.lock"
+
+    @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 

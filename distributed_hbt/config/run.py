@@ -17,6 +17,9 @@ from distributed_hbt.config.train import TrainConfig
 class ClusterConfig(Section):
     """What the run takes from a cluster, and what it does when a part of it is lost."""
 
+    name: str | None = Field(default=None, pattern=r"^\S+$")
+    """Of the cluster, where a run comes to several, one after the other. `hbt stop` that names another one
+    leaves the run alone, and `hbt submit` waits `wait_seconds` for the one before to end."""
     num_workers: int = Field(default=2, ge=1)
     """Training ranks."""
     gpus_per_worker: int = Field(default=1, ge=0)

@@ -16,7 +16,7 @@ from distributed_hbt.coordinator.cluster import connected, is_copied_code
 from distributed_hbt.coordinator.evaluation_feed import EvaluationFeed, executor_of
 from distributed_hbt.coordinator.room import Claim, cluster_nodes
 from distributed_hbt.coordinator.run_tracking import RunTracking
-from distributed_hbt.coordinator.stop_file import StopFile
+from distributed_hbt.coordinator.stop_file import StopFile, StopWish
 from distributed_hbt.coordinator.training import train
 from distributed_hbt.distributed.process_group import Ranks
 from distributed_hbt.errors import ConfigError
@@ -42,8 +42,10 @@ def submit(configs: Sequence[RunConfig], address: str | None = None, *, runs_at_
     """
     runs = [_checked(config) for config in configs]
     with contextlib.ExitStack() as held:
-        for _, directory in runs:
-            held.enter_context(hold(directory.path / "submit.lock", "hbt submit"))
+        for config, directory in runs:
+            wait = config.cluster.wait_seconds if config.cluster.name is not None else 0
+            held.enter_context(hold(directory.submit_lock, "hbt submit", wait))
+            StopFile.of(directory).reset(config.cluster.name)
         held.enter_context(connected(address))
         if is_copied_code():
             _refuse_relative_folders(configs)
@@ -106,9 +108,10 @@ def _ended(active: list[BackgroundCall]) -> BaseException | None:
 
 def _tracked(config: RunConfig, directory: RunDirectory, signals: StopSignals, claim: Claim) -> None:
     tracking = RunTracking(config, directory)
+    wish = StopWish(signals, StopFile.of(directory))
     status: Status = "FAILED"
     try:
-        _train_and_evaluate(config, directory, tracking, signals, claim)
+        _train_and_evaluate(config, directory, tracking, wish, claim)
         status = "FINISHED"
     except KeyboardInterrupt:
         status = "KILLED"
@@ -122,21 +125,21 @@ def _train_and_evaluate(
     config: RunConfig,
     directory: RunDirectory,
     tracking: RunTracking,
-    signals: StopSignals,
+    wish: StopWish,
     claim: Claim,
 ) -> None:
-    """Training and evaluation have a thread each; this one waits for them, and for signals."""
+    """Training and evaluation have a thread each; this one waits for them, and for the wish to stop."""
     cluster = config.cluster
     open_executor = partial(executor_of, config, tracking.tracker, claim)
     feed = EvaluationFeed(config, directory, open_executor, tracking.tracker)
     beside = cluster.evaluation_actors > 0 and cluster.evaluation_placement == "beside"
     evaluation = BackgroundCall(feed.run, "evaluation") if beside else None
     try:
-        _train(config, directory, claim, signals)
+        _train(config, directory, claim, wish)
         feed.training_is_over()
         evaluation = evaluation or BackgroundCall(feed.run, "evaluation")
         while not evaluation.is_over(_LOOK_SECONDS):
-            signals.raise_if_asked()
+            wish.raise_if_asked()
         evaluation.result()
     finally:
         feed.abandon()
@@ -144,18 +147,17 @@ def _train_and_evaluate(
             evaluation.is_over(_PARTING_SECONDS)
 
 
-def _train(config: RunConfig, directory: RunDirectory, claim: Claim, signals: StopSignals) -> None:
-    """Train to the last step. Raises KeyboardInterrupt where a signal came: then the ranks have ended, or did
-    not within `cluster.grace_seconds` and end with the connection to Ray."""
+def _train(config: RunConfig, directory: RunDirectory, claim: Claim, wish: StopWish) -> None:
+    """Train to the last step. Raises KeyboardInterrupt where a stop was asked for: then the ranks have ended,
+    or did not within `cluster.grace_seconds` and end with the connection to Ray."""
     if directory.is_complete(config.train.max_steps):
         _log.info("all %d steps are done", config.train.max_steps)
         return
     stop_file, stop = StopFile.of(directory), threading.Event()
-    stop_file.reset()
     training = BackgroundCall(partial(train, config, directory, claim, stop), "training")
     ends_at: float | None = None
     while not training.is_over(_LOOK_SECONDS):
-        if signals.asked() and ends_at is None:
+        if wish.asked() and ends_at is None:
             grace = config.cluster.grace_seconds
             _log.info("stopping: the ranks finish their step and write a checkpoint (%d s at most)", grace)
             stop.set()
@@ -165,4 +167,4 @@ def _train(config: RunConfig, directory: RunDirectory, claim: Claim, signals: St
             _log.warning("the ranks have not ended in time and are killed")
             raise KeyboardInterrupt
     training.result()
-    signals.raise_if_asked()
+    wish.raise_if_asked()

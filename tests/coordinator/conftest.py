@@ -46,6 +46,13 @@ class Head:
 @pytest.fixture(scope="session")
 def head() -> Iterator[Head]:
     """One for all tests that need a cluster which is not their own."""
+    with ray_head("--num-cpus=4") as found:
+        yield found
+
+
+@contextlib.contextmanager
+def ray_head(*flags: str) -> Iterator[Head]:
+    """A head that ends with the block; `flags` say what it has."""
     folder = Path(tempfile.mkdtemp(prefix="hbt-ray-"))  # short: sockets lie in it
     port, dashboard_port = _free_port(), _free_port()
     kept = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
@@ -55,8 +62,9 @@ def head() -> Iterator[Head]:
     environment = {**kept, **token, "PATH": path, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     command = (
         *documented("ray start --head", {"10.0.0.1": "127.0.0.1", "6379": str(port)}),
+        *flags,
         *(f"--dashboard-port={dashboard_port}", "--dashboard-agent-listen-port=0", f"--temp-dir={folder}"),
-        *("--num-cpus=4", "--object-store-memory=100000000"),
+        "--object-store-memory=100000000",
     )
     log = folder / "head.log"
     # It ends with the tests, however they end.
@@ -75,6 +83,30 @@ def head() -> Iterator[Head]:
     finally:
         _end(process)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def ray_worker(head: Head, log: Path, *flags: str) -> Iterator[None]:
+    """A second node of the head's cluster, on this machine too, for the time of the block."""
+    command = (
+        *("ray", "start", "--block", "--disable-usage-stats", f"--address={head.address}", *flags),
+        *("--dashboard-agent-listen-port=0", "--node-ip-address=127.0.0.1"),
+        "--object-store-memory=100000000",
+    )
+    process = subprocess.Popen(
+        ["setpriv", "--pdeathsig", "KILL", "--", *command],
+        cwd=ROOT,
+        env=head.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=log.open("wb"),
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        _wait_until_up(process, log)
+        yield
+    finally:
+        _end(process)
 
 
 RUN = {

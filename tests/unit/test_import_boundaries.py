@@ -81,15 +81,8 @@ def test_import_boundaries_hold(path: Path) -> None:
 @pytest.mark.parametrize(
     "module",
     [
-        *(
-            "cli",
-            "commands.train",
-            "commands.submit",
-            "commands.doctor",
-            "config.load",
-            "coordinator.submit",
-            "pipeline",
-        ),
+        *("cli", "commands.train", "commands.submit", "commands.stop", "commands.doctor", "config.load"),
+        *("coordinator.submit", "coordinator.stop", "pipeline"),
         *("run_directory", "run_lock", "stop_signals"),
     ],
 )
