@@ -11,6 +11,7 @@ from distributed_hbt.config import yaml_file
 from distributed_hbt.config.load import validate
 from distributed_hbt.config.run import RunConfig
 from distributed_hbt.errors import DataError
+from distributed_hbt.tracked_run import TrackedRun
 
 SUMMARY = "summary.json"
 
@@ -61,13 +62,14 @@ def read_run(directory: Path) -> RunResult:
             return read_evaluation(directory, name=directory.name)
         raise DataError(str(directory), "holds no evaluation of a run", "name a run directory that has one")
     found = read_evaluation(steps[-1], name=directory.name)
+    tracked = TrackedRun.of(directory)
     config, log, costs = (directory / name for name in ("config.yaml", "train.jsonl", "costs.json"))
     return RunResult(
         name=directory.name,
         step=found.step,
         benchmarks=found.benchmarks,
         config=validate(yaml_file.read(config)) if config.is_file() else None,
-        mlflow_run=_mlflow_run(directory / "mlflow.json"),
+        mlflow_run=tracked.run_id if tracked else None,
         train_log=log if log.is_file() else None,
         costs=costs if costs.is_file() else None,
     )
@@ -91,15 +93,6 @@ def read_evaluation(folder: Path, name: str) -> RunResult:
 def _summaries(folder: Path) -> list[Path]:
     """Finished results alone; a folder that is being written has another name."""
     return sorted(path for path in folder.glob(f"*/{SUMMARY}") if ".partial-" not in path.parent.name)
-
-
-def _mlflow_run(path: Path) -> str | None:
-    try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["run_id"])
-    except FileNotFoundError:
-        return None
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(str(path), "names no run of MLflow", "remove the file") from error
 
 
 def _flat(aggregates: Mapping[str, Any]) -> dict[str, float]:

@@ -22,10 +22,12 @@ _log = logging.getLogger(__name__)
 class Claim:
     """Ranks that wait for room claim what the evaluation holds: from then on until they have their own.
 
-    `make` and `drop` are the training's; `stands` is asked, and `on_made` said, by the evaluation.
+    `make`, `drop` and `clear` are the training's; `stands` is asked, and `on_made` said, by the evaluation.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, is_alone: Callable[[], bool]) -> None:
+        """`is_alone`: whether no other run trains from this process."""
+        self._is_alone = is_alone
         self._made = threading.Event()
         self._give_way: list[Callable[[], None]] = []
 
@@ -42,6 +44,14 @@ class Claim:
     def drop(self) -> None:
         """Nothing waits for room."""
         self._made.clear()
+
+    def clear(self) -> None:
+        """Remove what a failed start of ranks leaves reserved: Ray itself keeps it until this job ends.
+
+        Not beside other runs: which reservation is whose, Ray does not tell.
+        """
+        if self._is_alone():
+            _remove_left_groups()
 
     def stands(self) -> bool:
         """Whether the evaluation is to hold nothing. Asks the connected cluster while it does."""
@@ -113,8 +123,7 @@ def wait_for_room(
         remove_placement_group(group)
 
 
-def remove_left_groups() -> None:
-    """Remove what a failed start of ranks leaves reserved: Ray itself keeps it until this job ends."""
+def _remove_left_groups() -> None:
     import ray
     from ray.util.placement_group import PlacementGroup, remove_placement_group
 

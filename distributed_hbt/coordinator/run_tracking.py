@@ -6,6 +6,7 @@ import threading
 from distributed_hbt.config.run import RunConfig
 from distributed_hbt.errors import ConfigError
 from distributed_hbt.run_directory import RunDirectory
+from distributed_hbt.tracked_run import TrackedRun
 from distributed_hbt.tracking.base import Status, Tracker
 
 _log = logging.getLogger(__name__)
@@ -32,11 +33,9 @@ class RunTracking:
 
     def finish(self, status: Status) -> None:
         """End the run, unless it never began: data that can not be used leaves nothing behind."""
-        from distributed_hbt.tracking.open import RUN_FILE
-
-        if self._tracker is None and not (self._directory.path / RUN_FILE).exists():
-            return
         try:
+            if self._tracker is None and TrackedRun.of(self._directory.path) is None:
+                return
             self.tracker().finish(status)
         except ConfigError as error:
             _log.warning("the end of the run is not in MLflow: %s", error)

@@ -4,7 +4,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -87,8 +87,8 @@ def _run_all(runs: Sequence[tuple[RunConfig, RunDirectory]], at_once: int, signa
             break
         if len(runs) > 1:
             _log.info("%s (%d of %d)", config.name, number, len(runs))
-        is_alone = partial(_is_alone, active)
-        active.append(BackgroundCall(partial(_tracked, config, directory, signals, is_alone), config.name))
+        claim = Claim(is_alone=lambda: len(active) < 2)
+        active.append(BackgroundCall(partial(_tracked, config, directory, signals, claim), config.name))
     while active:
         error = _ended(active)
         failure = failure or error
@@ -106,18 +106,12 @@ def _ended(active: list[BackgroundCall]) -> BaseException | None:
     return None
 
 
-def _is_alone(active: Sequence[BackgroundCall]) -> bool:
-    return len(active) < 2
-
-
-def _tracked(
-    config: RunConfig, directory: RunDirectory, signals: StopSignals, is_alone: Callable[[], bool]
-) -> None:
+def _tracked(config: RunConfig, directory: RunDirectory, signals: StopSignals, claim: Claim) -> None:
     tracking = RunTracking(config, directory)
     wish = StopWish(signals, StopFile.of(directory))
     status: Status = "FAILED"
     try:
-        _train_and_evaluate(config, directory, tracking, wish, is_alone)
+        _train_and_evaluate(config, directory, tracking, wish, claim)
         status = "FINISHED"
     except KeyboardInterrupt:
         status = "KILLED"
@@ -132,17 +126,16 @@ def _train_and_evaluate(
     directory: RunDirectory,
     tracking: RunTracking,
     wish: StopWish,
-    is_alone: Callable[[], bool],
+    claim: Claim,
 ) -> None:
     """Training and evaluation have a thread each; this one waits for them, and for the wish to stop."""
     cluster = config.cluster
-    claim = Claim()
     open_executor = partial(executor_of, config, tracking.tracker, claim)
     feed = EvaluationFeed(config, directory, open_executor, tracking.tracker)
     beside = cluster.evaluation_actors > 0 and cluster.evaluation_placement == "beside"
     evaluation = BackgroundCall(feed.run, "evaluation") if beside else None
     try:
-        _train(config, directory, claim, wish, is_alone)
+        _train(config, directory, claim, wish)
         feed.training_is_over()
         evaluation = evaluation or BackgroundCall(feed.run, "evaluation")
         while not evaluation.is_over(_LOOK_SECONDS):
@@ -154,20 +147,14 @@ def _train_and_evaluate(
             evaluation.is_over(_PARTING_SECONDS)
 
 
-def _train(
-    config: RunConfig,
-    directory: RunDirectory,
-    claim: Claim,
-    wish: StopWish,
-    is_alone: Callable[[], bool],
-) -> None:
+def _train(config: RunConfig, directory: RunDirectory, claim: Claim, wish: StopWish) -> None:
     """Train to the last step. Raises KeyboardInterrupt where a stop was asked for: then the ranks have ended,
     or did not within `cluster.grace_seconds` and end with the connection to Ray."""
     if directory.is_complete(config.train.max_steps):
         _log.info("all %d steps are done", config.train.max_steps)
         return
     stop_file, stop = StopFile.of(directory), threading.Event()
-    training = BackgroundCall(partial(train, config, directory, claim, stop, is_alone), "training")
+    training = BackgroundCall(partial(train, config, directory, claim, stop), "training")
     ends_at: float | None = None
     while not training.is_over(_LOOK_SECONDS):
         if wish.asked() and ends_at is None:

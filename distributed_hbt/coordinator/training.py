@@ -5,7 +5,6 @@ import logging
 import os
 import tempfile
 import threading
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +16,6 @@ from distributed_hbt.coordinator.room import (
     Claim,
     living_nodes,
     lost_nodes,
-    remove_left_groups,
     wait_for_room,
 )
 from distributed_hbt.errors import WorkerFailed
@@ -27,15 +25,8 @@ from distributed_hbt.run_directory import RunDirectory
 _log = logging.getLogger(__name__)
 
 
-def train(
-    config: RunConfig,
-    directory: RunDirectory,
-    claim: Claim,
-    stop: threading.Event,
-    is_alone: Callable[[], bool],
-) -> None:
+def train(config: RunConfig, directory: RunDirectory, claim: Claim, stop: threading.Event) -> None:
     """Train to the last step on the connected cluster, or until the ranks were asked to stop: `stop` says so.
-    `is_alone`: whether no other run trains from this process.
 
     An attempt that loses a process or a node is followed by another one, `cluster.max_restarts` times: each
     resumes from the last checkpoint. That is decided here and not by Ray Train's failure policy, which would
@@ -45,17 +36,13 @@ def train(
     """
     _settle_ray_train(config.cluster)
     try:
-        _train_with_restarts(config, directory, claim, stop, is_alone)
+        _train_with_restarts(config, directory, claim, stop)
     finally:
         claim.drop()
 
 
 def _train_with_restarts(
-    config: RunConfig,
-    directory: RunDirectory,
-    claim: Claim,
-    stop: threading.Event,
-    is_alone: Callable[[], bool],
+    config: RunConfig, directory: RunDirectory, claim: Claim, stop: threading.Event
 ) -> None:
     cluster = config.cluster
     shares = shares_at_once(cluster, evaluates=bool(due_steps(config)))
@@ -68,8 +55,7 @@ def _train_with_restarts(
         failure = _attempt(config)
         if failure is None or stop.is_set() or directory.is_complete(config.train.max_steps):
             return
-        if is_alone():  # which group is whose, Ray does not tell
-            remove_left_groups()
+        claim.clear()
         _log.debug("%s", failure.trace)
         if restart > cluster.max_restarts:
             raise _spent(failure, cluster)

@@ -14,6 +14,7 @@ from distributed_hbt.config.run import RunConfig
 from distributed_hbt.errors import HbtError
 from distributed_hbt.export.intervals import Interval, intervals
 from distributed_hbt.run_directory import RunDirectory
+from distributed_hbt.tracked_run import TrackedRun
 from distributed_hbt.tracking.recorded import recorded_tags
 
 _LANGUAGE_BIAS = {"rank_distance": "RD", "max_rank": "Max@R", "rank_correlation": "MRC"}
@@ -59,18 +60,19 @@ def provenance(encoder: Path) -> Provenance | None:
         return None
     try:
         config = validate(yaml_file.read(run.config))
+        tracked = TrackedRun.of(run.path)
     except HbtError as error:
         _log.warning("the model card says nothing of the run: %s", error)
         return None
     state = _read(checkpoint / "state.json")
     return Provenance(
         config=config,
-        run_id=_read(run.path / "mlflow.json").get("run_id"),
+        run_id=tracked.run_id if tracked else None,
         step=state.get("step"),
         state=state,
         source_counts=_source_counts(run, config, state.get("store")),
         measured=tuple(_measured(run.path / "evaluation" / checkpoint.name)),
-        tags=_tags(run.path / "mlflow.json"),
+        tags=_tags(run.path),
     )
 
 
@@ -144,9 +146,9 @@ def _per_query(figure: tuple[str, str]) -> tuple[str, str]:
     return ("multi", _LANGUAGE_BIAS[group]) if group in _LANGUAGE_BIAS else figure
 
 
-def _tags(run_file: Path) -> Mapping[str, str]:
+def _tags(run: Path) -> Mapping[str, str]:
     try:
-        return recorded_tags(run_file)
+        return recorded_tags(run)
     except HbtError as error:
         _log.warning("the model card names neither commit nor versions of the training: %s", error)
         return {}

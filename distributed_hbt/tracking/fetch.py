@@ -1,7 +1,6 @@
 """Runs read back from an MLflow store, laid out as run directories, for comparison elsewhere."""
 
 import contextlib
-import json
 import os
 import re
 import shutil
@@ -11,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from distributed_hbt.errors import ConfigError
+from distributed_hbt.tracked_run import TrackedRun
 from distributed_hbt.tracking.mlflow_store import open_store
-from distributed_hbt.tracking.open import RUN_FILE
 from distributed_hbt.tracking.run_facts import without_password
 
 _FILES = ("config.yaml", "train.jsonl")
@@ -57,8 +56,7 @@ def fetch_run(uri: str, run_id: str, into: Path) -> Path:
             if not (partial / name / "config.yaml").exists():
                 what = "keeps no config.yaml, so it is no run of distributed_hbt"
                 raise ConfigError(run_id, what, "name another run")
-            content = {"tracking_uri": uri, "experiment_id": run.info.experiment_id, "run_id": run_id}
-            (partial / name / RUN_FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+            TrackedRun(uri, str(run.info.experiment_id), run_id).write(partial / name)
         return folder
 
 

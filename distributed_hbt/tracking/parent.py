@@ -1,15 +1,13 @@
 """A run that stands for several: a study, or a comparison. Its children name it."""
 
-import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distributed_hbt.errors import ConfigError
-from distributed_hbt.run_directory import write_aside
 from distributed_hbt.tracking.base import Status
+from distributed_hbt.tracking.begin import begin_run
 from distributed_hbt.tracking.mlflow_store import connect, problems_of
 from distributed_hbt.tracking.mlflow_tracker import write_tags
 
@@ -17,8 +15,6 @@ KIND = "hbt.kind"
 """Tag of runs that have trained nothing: study, comparison."""
 PARENT = "mlflow.parentRunId"
 """Tag of a child: MLflow's pages nest it below its parent."""
-
-_RUN_FILE = "mlflow.json"
 
 
 @dataclass(frozen=True)
@@ -49,31 +45,9 @@ def open_parent(
     """
     client, experiment_id = connect(uri, experiment, artifacts)
     with problems_of(uri):
-        run = _known(client, folder / _RUN_FILE) or client.create_run(experiment_id, run_name=name)
-        run_id = str(run.info.run_id)
-        client.update_run(run_id, status="RUNNING")
-        content = {"tracking_uri": uri, "experiment_id": run.info.experiment_id, "run_id": run_id}
-        write_aside(folder / _RUN_FILE, json.dumps(content, indent=2) + "\n")
+        run_id = str(begin_run(client, uri, experiment_id, name, folder).info.run_id)
         write_tags(client, run_id, tags)
     return ParentRun(client, run_id, uri)
-
-
-def _known(client: Any, run_file: Path) -> Any:
-    """The run that the file names; None where there is no file, or MLflow has it no longer."""
-    from mlflow.exceptions import MlflowException
-
-    if not run_file.exists():
-        return None
-    try:
-        run_id = str(json.loads(run_file.read_text(encoding="utf-8"))["run_id"])
-        found = client.get_run(run_id)
-    except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(str(run_file), f"names no MLflow run ({error})", "remove the file") from error
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        return None
-    return None if found.info.lifecycle_stage == "deleted" else found
 
 
 def log_comparison(uri: str, experiment: str, name: str, report: Path) -> str:

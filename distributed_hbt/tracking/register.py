@@ -1,7 +1,6 @@
 """Exported encoders in MLflow's model registry, beside the run that trained them."""
 
 import contextlib
-import json
 import logging
 import re
 import tempfile
@@ -17,8 +16,9 @@ from distributed_hbt.config.run import TrackingConfig
 from distributed_hbt.errors import ConfigError
 from distributed_hbt.models.manifest import EncoderManifest
 from distributed_hbt.run_directory import RunDirectory
+from distributed_hbt.tracked_run import TrackedRun
+from distributed_hbt.tracking.begin import find_run
 from distributed_hbt.tracking.mlflow_store import connect, default_uri, problems_of
-from distributed_hbt.tracking.open import RUN_FILE
 from distributed_hbt.tracking.package_versions import package_versions
 from distributed_hbt.tracking.run_facts import without_password
 
@@ -67,18 +67,16 @@ def open_registry(name: str, uri: str | None, around: RunDirectory | None) -> Re
     """
     if not _NAME.fullmatch(name):
         raise ConfigError("--register", f"{name!r} is no name of a model", "leave out / and :")
-    trained = _trained(around)
-    uri = uri or trained.get("tracking_uri")
+    trained = None if around is None else TrackedRun.of(around.path)
+    uri = uri or (trained.tracking_uri if trained else None)
     if uri is None:
         what = "the checkpoint has no run around it that says which store"
         raise ConfigError("--tracking-uri", what, f"give one, as {default_uri(Path('runs'))}")
     folder = Path("runs") if around is None else around.path.parent
     client, experiment_id = connect(uri, _experiment(around), folder / "mlartifacts")
-    run = _run(client, trained.get("run_id"))
-    if run is None and "run_id" in trained:
-        _log.warning(
-            "%s has no run %s: the model is not linked to it", without_password(uri), trained["run_id"]
-        )
+    run = None if trained is None else find_run(client, trained.run_id)
+    if run is None and trained is not None:
+        _log.warning("%s has no run %s: the model is not linked to it", without_password(uri), trained.run_id)
     if run is not None:
         experiment_id = str(run.info.experiment_id)
     return Registry(client, uri, name, experiment_id, None if run is None else str(run.info.run_id))
@@ -97,31 +95,11 @@ def _chosen(uri: str) -> Iterator[None]:
         mlflow.set_tracking_uri(before)
 
 
-def _trained(around: RunDirectory | None) -> dict[str, str]:
-    if around is None or not (around.path / RUN_FILE).is_file():
-        return {}
-    content: dict[str, str] = json.loads((around.path / RUN_FILE).read_text(encoding="utf-8"))
-    return content
-
-
 def _experiment(around: RunDirectory | None) -> str:
     """That of the run; where there is none, or it is not found in the store, models are kept in this one."""
     if around is None:
         return TrackingConfig().experiment
     return validate(yaml_file.read(around.config)).tracking.experiment
-
-
-def _run(client: Any, run_id: str | None) -> Any:
-    from mlflow.exceptions import MlflowException
-
-    if run_id is None:
-        return None
-    try:
-        return client.get_run(run_id)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        return None
 
 
 def _save(folder: Path, path: Path, model: Any, run_id: str | None) -> None:

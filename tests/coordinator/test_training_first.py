@@ -13,7 +13,6 @@ from distributed_hbt.coordinator.room import (
     Claim,
     living_nodes,
     lost_nodes,
-    remove_left_groups,
     wait_for_room,
 )
 from distributed_hbt.errors import WorkerFailed
@@ -28,8 +27,13 @@ WHOLE_CLUSTER = (Share("training worker", CPUS, 1, 0),)
 
 @pytest.fixture
 def claim() -> Iterator[Claim]:
-    yield Claim()
-    remove_left_groups()
+    made = Claim(is_alone=lambda: True)
+    yield made
+    made.clear()
+
+
+def states() -> set[str]:
+    return {group["state"] for group in placement_group_table().values()}
 
 
 def get_room(claim: Claim, seconds: float = 60) -> None:
@@ -65,7 +69,7 @@ def test_evaluation_in_the_middle_gives_way_and_goes_on_afterwards(tmp_path: Pat
         start_ranks()
         wait_for(lambda: not claim.stands())
         assert len(attempts(tmp_path, 0)) == 1
-        remove_left_groups()  # the ranks have ended
+        claim.clear()  # the ranks have ended
         (tmp_path / "go").touch()
     assert errors == []
     assert contents(jobs) == expected(jobs)
@@ -94,9 +98,11 @@ def test_what_a_failed_start_leaves_reserved_is_given_back(claim: Claim) -> None
     start_ranks()
     with pytest.raises(WorkerFailed, match=r"8 x training worker .* no CPUs were free after 1 s"):
         get_room(claim, seconds=1)
-    remove_left_groups()
+    Claim(is_alone=lambda: False).clear()
+    assert "CREATED" in states(), "that of another run may be among them"
+    claim.clear()
     get_room(claim)
-    assert {group["state"] for group in placement_group_table().values()} == {"REMOVED"}
+    assert states() == {"REMOVED"}
     assert ray.is_initialized()
 
 

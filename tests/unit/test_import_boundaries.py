@@ -30,11 +30,11 @@ MAY_IMPORT = {
     "mining": {"config", "data", "errors", "evaluation", "languages", "models"},
     "export": {
         *("comparison", "config", "data", "errors", "evaluation", "languages", "models"),
-        *("run_directory", "tracking"),
+        *("run_directory", "tracked_run", "tracking"),
     },
-    "tracking": {"config", "errors", "models", "run_directory"},
+    "tracking": {"config", "errors", "models", "run_directory", "tracked_run"},
     "lineage": {"config", "data", "tracking"},
-    "comparison": {"config", "errors", "run_directory"},
+    "comparison": {"config", "errors", "run_directory", "tracked_run"},
     "studies": {"comparison", "config", "coordinator", "errors", "run_directory", "tracking"},
     "train": {
         *("cli", "config", "data", "distributed", "errors", "losses", "models"),
