@@ -119,10 +119,14 @@ def pretrained(run_file: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
     return (f"model={{base: {folder}, dtype: float32, max_query_length: 48, max_passage_length: 96}}",)
 
 
-@pytest.mark.parametrize("stage", [2, 3])
+@pytest.mark.parametrize("stage", [2, 3, "3_offload"])
 @pytest.mark.parametrize("lora", [(), (LORA,)], ids=["full", "lora"])
 def test_pretrained_base_equals_one_process(
-    pools: dict[int, RankPool], run_file: Path, pretrained: tuple[str, ...], stage: int, lora: tuple[str, ...]
+    pools: dict[int, RankPool],
+    run_file: Path,
+    pretrained: tuple[str, ...],
+    stage: int | str,
+    lora: tuple[str, ...],
 ) -> None:
     """Weights that ZeRO-3 partitions while they are loaded, and that are then lost or left random."""
     options = (*pretrained, *lora)

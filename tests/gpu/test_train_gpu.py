@@ -135,14 +135,18 @@ def test_liger_kernels_change_no_gradient(
     assert relative_error(found, padded_gradients[""]) <= ROUNDING
 
 
+@pytest.mark.parametrize("stage", [3, "3_offload"])
 @pytest.mark.parametrize("lora", ["", LORA], ids=["full", "lora"])
-def test_zero_3_on_one_gpu_trains_as_zero_0(pool: RankPool, run_file: Path, lora: str) -> None:
-    """Weights that are gathered on another stream than they are used on."""
+def test_zero_3_on_one_gpu_trains_as_zero_0(
+    pool: RankPool, run_file: Path, lora: str, stage: int | str
+) -> None:
+    """Weights that are gathered on another stream than they are used on, or before they have come back from
+    the CPU."""
     options = tuple(filter(None, [lora]))
-    trained: dict[int, Any] = {}
-    for stage in (0, 3):
-        (trained[stage],) = pool.run("losses_and_weights", str(run_file), overrides(stage, *options), 10)
-    (losses, norms, weights), (found_losses, found_norms, found_weights) = trained[0], trained[3]
+    trained: dict[int | str, Any] = {}
+    for each in (0, stage):
+        (trained[each],) = pool.run("losses_and_weights", str(run_file), overrides(each, *options), 10)
+    (losses, norms, weights), (found_losses, found_norms, found_weights) = trained[0], trained[stage]
     assert found_losses == pytest.approx(losses, abs=1e-4)
     assert found_norms == pytest.approx(norms, rel=1e-2)
     assert relative_error(found_weights, weights) <= 1e-3
