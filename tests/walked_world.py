@@ -125,7 +125,7 @@ class World:
         log = self.folder / ".output"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                ["bash", "-c", f"exec {command} --port {port}"],
+                ["bash", "-c", f"exec {command} --port {port} --workers 1"],
                 cwd=self.folder,
                 env=self.environment,
                 stdout=output,

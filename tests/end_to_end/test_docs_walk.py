@@ -50,10 +50,13 @@ NOT_RUN = {
 """Checked as `make --dry-run` alone, and why."""
 
 
+OUTSIDE = ("docker", "git", "kubectl", "launchers/ray_submit.sh", "pip", "ray", "sbatch")
+"""Programs that act on more than the folder: a block with one of them has to say what it needs."""
+
+
 def is_walked(command: Command) -> bool:
-    return command.in_block and not (
-        command.needs or command.text in RUN_ELSEWHERE or command.text in NOT_RUN
-    )
+    known = command.needs or command.text in RUN_ELSEWHERE or command.text in NOT_RUN
+    return command.in_block and not known and command.text.split()[0] not in OUTSIDE
 
 
 EVERY = commands()
