@@ -25,10 +25,15 @@ def write_plot(plans: Sequence[Plan], folder: Path) -> list[Path]:
         room = plans[0].memory.room / GIB
         memory.axhline(room, color=MUTED, linestyle="--", linewidth=1)
         memory.annotate(
-            f"{room:g} GiB there are", (0.99, room), xycoords=("axes fraction", "data"), ha="right"
+            f"a GPU has {room:g} GiB",
+            (0.99, room),
+            xytext=(0, 3),
+            xycoords=("axes fraction", "data"),
+            textcoords="offset points",
+            ha="right",
         )
         _lines(time, plans, "hours of the run", lambda plan: plan.hours)
-        _lines(hours, plans, "GPU-hours", lambda plan: plan.gpu_hours)
+        _lines(hours, plans, "GPU-hours", lambda plan: plan.gpu_hours, logarithmic=False)
         handles, labels = memory.get_legend_handles_labels()
         name = plans[0].setting.config.name
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
@@ -42,8 +47,17 @@ def write_plot(plans: Sequence[Plan], folder: Path) -> list[Path]:
     return written
 
 
-def _lines(axes: "Axes", plans: Sequence[Plan], label: str, value: Callable[[Plan], float]) -> None:
-    """One line a ZeRO stage, both axes logarithmic."""
+def _lines(
+    axes: "Axes",
+    plans: Sequence[Plan],
+    label: str,
+    value: Callable[[Plan], float],
+    *,
+    logarithmic: bool = True,
+) -> None:
+    """One line a ZeRO stage; ranks are on a logarithmic axis."""
+    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+
     from distributed_hbt.comparison.report.style import styles_of
 
     stages = sorted({plan.setting.sharding.stage for plan in plans})
@@ -61,7 +75,11 @@ def _lines(axes: "Axes", plans: Sequence[Plan], label: str, value: Callable[[Pla
             axes.plot([plan.setting.world_size], [value(plan)], **{**style.point(), "markersize": 5, **face})
     worlds = sorted({plan.setting.world_size for plan in plans})
     axes.set_xscale("log", base=2)
-    axes.set_yscale("log")
+    if logarithmic:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     axes.set_xticks(worlds, [str(world) for world in worlds])
     axes.set_xlabel("ranks")
     axes.set_ylabel(label)
