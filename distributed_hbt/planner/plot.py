@@ -23,23 +23,14 @@ def write_plot(plans: Sequence[Plan], folder: Path) -> list[Path]:
         memory, time, hours = figure.subplots(1, 3)
         _lines(memory, plans, "GiB a GPU", lambda plan: plan.memory.peak.total / GIB)
         room = plans[0].memory.room / GIB
-        memory.axhline(room, color=MUTED, linestyle="--", linewidth=1)
-        memory.annotate(
-            f"a GPU has {room:g} GiB",
-            (0.99, room),
-            xytext=(0, 3),
-            xycoords=("axes fraction", "data"),
-            textcoords="offset points",
-            ha="right",
-        )
+        name = f"a GPU has {room:g} GiB"
+        memory.axhline(room, color=MUTED, linestyle="--", linewidth=1, label=name)
         _lines(time, plans, "hours of the run", lambda plan: plan.hours)
         _lines(hours, plans, "GPU-hours", lambda plan: plan.gpu_hours, logarithmic=False)
         handles, labels = memory.get_legend_handles_labels()
-        name = plans[0].setting.config.name
+        title = f"{plans[0].setting.config.name}: world sizes and ZeRO stages (hollow: does not fit)"
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
-        figure.suptitle(
-            f"{name}: world sizes and ZeRO stages (hollow: does not fit)", fontsize=10, x=0.01, ha="left"
-        )
+        figure.suptitle(title, fontsize=10, x=0.01, ha="left")
         for kind in ("png", "svg"):
             path = folder / f"sweep.{kind}"
             figure.savefig(path, dpi=150, metadata={"Date": None} if kind == "svg" else None)
