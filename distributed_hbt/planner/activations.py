@@ -183,12 +183,12 @@ def _forward_and_backward(encoder: Encoder, ids: Tensor, layout: Any) -> _Sample
     return _Sample((float(kept), float(forward), float(live.most)))
 
 
-class _LiveBytes(TorchDispatchMode):
+class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Bytes of all storages that operations inside it have made and that are still referred to. Tensors of
     the shape of an embedding table are their gradients, which come last and are counted elsewhere."""
 
     def __init__(self, tables: frozenset[torch.Size]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._tables = tables
         self.now = 0
         self.most = 0

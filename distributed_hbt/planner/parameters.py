@@ -21,7 +21,10 @@ class ParameterCounts:
 
     `total` is without adapters and without a head; `matrices` those of linear maps in layers, which a token
     is multiplied with; `pooled_alone` of them belong to the last layer and see the pooled token alone where
-    it is shortened; `backward_matrices` are those through which a gradient goes. `sizes` are of all tensors.
+    it is shortened, with `pooled_adapter` of the adapters; `backward_matrices` are those through which a
+    gradient goes, `into_first` and `adapter_into_first` those whose input needs none (what the first layer
+    with an adapter reads). `not_again` are those that no recomputation reaches: a layer's last product, where
+    nothing of the layer comes after it. `sizes` are of all tensors.
     """
 
     total: int
@@ -30,7 +33,11 @@ class ParameterCounts:
     trained: int
     matrices: int
     pooled_alone: int
+    pooled_adapter: int
     backward_matrices: int
+    into_first: int
+    adapter_into_first: int
+    not_again: int
     largest_layer: int
     largest_parameter: int
     layers: int
@@ -69,8 +76,12 @@ def count_parameters(architecture: Architecture) -> ParameterCounts:
         adapter=adapter,
         trained=_size(p for _, p in named if p.requires_grad),
         matrices=sum(products),
-        pooled_alone=_pooled_alone(layers[-1]) if encoder.shortens_last_layer else 0,
+        pooled_alone=_pooled_alone(layers[-1], adapter=False) if encoder.shortens_last_layer else 0,
+        pooled_adapter=_pooled_alone(layers[-1], adapter=True) if encoder.shortens_last_layer else 0,
         backward_matrices=sum(products[first:]),
+        into_first=_reading_input(layers[first], ".base_layer") if adapter else 0,
+        adapter_into_first=_reading_input(layers[first], ".lora_A") if adapter else 0,
+        not_again=0 if adapter else sum(map(_not_again, layers)),
         largest_layer=max(_size(layer.parameters()) for layer in layers),
         largest_parameter=max(p.numel() for _, p in named),
         layers=len(layers),
@@ -101,15 +112,38 @@ def _matrices(layer: nn.Module) -> int:
     )
 
 
-def _pooled_alone(layer: nn.Module) -> int:
-    """All but keys and values, which every token has."""
-    every = ("k_proj", "v_proj", "key", "value")
-    kept = sum(
-        p.numel()
-        for name, p in layer.named_parameters()
-        if p.ndim == 2 and not is_adapter_weight(name) and any(part in every for part in name.split("."))
+_KEYS_AND_VALUES = ("k_proj", "v_proj", "key", "value")
+_QUERIES = ("q_proj", "query")
+
+
+def _pooled_alone(layer: nn.Module, *, adapter: bool) -> int:
+    """All but keys and values, which every token has; of the adapters, or of what is below them."""
+    return sum(
+        parameter.numel()
+        for name, parameter in layer.named_parameters()
+        if parameter.ndim == 2
+        and is_adapter_weight(name) == adapter
+        and not any(part in _KEYS_AND_VALUES for part in name.split("."))
     )
-    return _matrices(layer) - kept
+
+
+def _reading_input(layer: nn.Module, kind: str) -> int:
+    """Queries, keys and values of a layer: of the matrices below adapters, or of the adapters' first ones."""
+    return sum(
+        parameter.numel()
+        for name, parameter in layer.named_parameters()
+        if parameter.ndim == 2
+        and kind in name
+        and any(part in (*_QUERIES, *_KEYS_AND_VALUES) for part in name.split("."))
+    )
+
+
+def _not_again(layer: nn.Module) -> int:
+    """torch stops recomputing a layer once all that the backward needs is there. A decoder's layer ends with
+    a product and a sum, whose result nobody needs; an encoder's, and Gemma 2's, with a norm."""
+    if hasattr(layer, "post_feedforward_layernorm"):
+        return 0
+    return sum(p.numel() for name, p in layer.named_parameters() if name == "mlp.down_proj.weight")
 
 
 def _size(parameters: Iterable[Any]) -> int:

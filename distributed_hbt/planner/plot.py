@@ -23,18 +23,14 @@ def write_plot(plans: Sequence[Plan], folder: Path) -> list[Path]:
         memory, time, hours = figure.subplots(1, 3)
         _lines(memory, plans, "GiB a GPU", lambda plan: plan.memory.peak.total / GIB)
         room = plans[0].memory.room / GIB
-        memory.axhline(room, color=MUTED, linestyle="--", linewidth=1)
-        memory.annotate(
-            f"{room:g} GiB there are", (0.99, room), xycoords=("axes fraction", "data"), ha="right"
-        )
+        name = f"a GPU has {room:g} GiB"
+        memory.axhline(room, color=MUTED, linestyle="--", linewidth=1, label=name)
         _lines(time, plans, "hours of the run", lambda plan: plan.hours)
-        _lines(hours, plans, "GPU-hours", lambda plan: plan.gpu_hours)
+        _lines(hours, plans, "GPU-hours", lambda plan: plan.gpu_hours, logarithmic=False)
         handles, labels = memory.get_legend_handles_labels()
-        name = plans[0].setting.config.name
+        title = f"{plans[0].setting.config.name}: world sizes and ZeRO stages (hollow: does not fit)"
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
-        figure.suptitle(
-            f"{name}: world sizes and ZeRO stages (hollow: does not fit)", fontsize=10, x=0.01, ha="left"
-        )
+        figure.suptitle(title, fontsize=10, x=0.01, ha="left")
         for kind in ("png", "svg"):
             path = folder / f"sweep.{kind}"
             figure.savefig(path, dpi=150, metadata={"Date": None} if kind == "svg" else None)
@@ -42,8 +38,17 @@ def write_plot(plans: Sequence[Plan], folder: Path) -> list[Path]:
     return written
 
 
-def _lines(axes: "Axes", plans: Sequence[Plan], label: str, value: Callable[[Plan], float]) -> None:
-    """One line a ZeRO stage, both axes logarithmic."""
+def _lines(
+    axes: "Axes",
+    plans: Sequence[Plan],
+    label: str,
+    value: Callable[[Plan], float],
+    *,
+    logarithmic: bool = True,
+) -> None:
+    """One line a ZeRO stage; ranks are on a logarithmic axis."""
+    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+
     from distributed_hbt.comparison.report.style import styles_of
 
     stages = sorted({plan.setting.sharding.stage for plan in plans})
@@ -61,7 +66,11 @@ def _lines(axes: "Axes", plans: Sequence[Plan], label: str, value: Callable[[Pla
             axes.plot([plan.setting.world_size], [value(plan)], **{**style.point(), "markersize": 5, **face})
     worlds = sorted({plan.setting.world_size for plan in plans})
     axes.set_xscale("log", base=2)
-    axes.set_yscale("log")
+    if logarithmic:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     axes.set_xticks(worlds, [str(world) for world in worlds])
     axes.set_xlabel("ranks")
     axes.set_ylabel(label)

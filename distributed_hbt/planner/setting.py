@@ -118,14 +118,12 @@ class Settings:
     ) -> Activations:
         # Rounded, so that plans that differ little share what was found out.
         length = -(-work.largest.longest // _LENGTHS) * _LENGTHS
-        asked = {
-            "checkpointing": config.train.activation_checkpointing,
-            "whole_layers": sharding.stage == 3,
-            "length": length,
-        }
-        key = (config.model.model_dump_json(), *asked.values())
+        checkpointing, whole = config.train.activation_checkpointing, sharding.stage == 3
+        key = (config.model.model_dump_json(), checkpointing, whole, length)
         if key not in self._activations:
-            self._activations[key] = measure_activations(architecture, **asked)
+            self._activations[key] = measure_activations(
+                architecture, checkpointing=checkpointing, whole_layers=whole, length=length
+            )
         return self._activations[key]
 
     def _teacher(self, config: RunConfig) -> int:

@@ -82,41 +82,49 @@ def forward_flops(setting: Setting, chunks: Iterable[Chunk]) -> float:
     """2 a parameter and token. The last layer's queries, projection and feed-forward part see pooled tokens
     alone, unless ZeRO-3's hooks need it whole; attention is 4 * width * L * L a layer, half if causal."""
     parameters = setting.parameters
-    short = parameters.pooled_alone if setting.sharding.stage < 3 else 0
+    short = _pooled(setting)
+    every = parameters.matrices + parameters.adapter - short
     total = 0.0
     for chunk in chunks:
-        total += 2.0 * (parameters.matrices - short + parameters.adapter) * chunk.tokens
-        total += 2.0 * short * chunk.texts + _attention(setting, chunk, parameters.layers - (short > 0))
+        total += 2.0 * (every * chunk.tokens + short * chunk.texts)
+        total += _attention(setting, chunk, parameters.layers - (short > 0))
     return total
 
 
 def backward_flops(setting: Setting, chunks: Iterable[Chunk]) -> float:
     """Twice the forward; with LoRA once for frozen matrices, and nothing below the first adapter."""
     parameters = setting.parameters
-    short = parameters.pooled_alone if setting.sharding.stage < 3 else 0
-    share = parameters.backward_matrices / parameters.matrices
+    short = _pooled(setting)
     frozen = setting.config.model.lora is not None
-    total = 0.0
-    for chunk in chunks:
-        matrices = (parameters.backward_matrices - short) * chunk.tokens + short * chunk.texts
-        total += (2.0 if frozen else 4.0) * matrices + 4.0 * parameters.adapter * chunk.tokens
-        total += 2.0 * share * _attention(setting, chunk, parameters.layers - (short > 0))
-    return total
+    adapters = parameters.pooled_adapter if short else 0
+    matrices = (2.0 if frozen else 4.0) * parameters.backward_matrices + 4.0 * parameters.adapter
+    matrices -= 2.0 * (parameters.into_first + parameters.adapter_into_first)
+    pooled = (2.0 if frozen else 4.0) * (short - adapters) + 4.0 * adapters
+    layers = parameters.layers * parameters.backward_matrices / parameters.matrices - (short > 0)
+    return sum(
+        (matrices - pooled) * chunk.tokens + pooled * chunk.texts + 2.0 * _attention(setting, chunk, layers)
+        for chunk in chunks
+    )
 
 
 def recomputed_flops(setting: Setting, chunks: Iterable[Chunk]) -> float:
-    """Every layer's forward but a shortened last one's, once more."""
+    """Every layer's forward but a shortened last one's, once more, as far as the backward needs it."""
     if not setting.config.train.activation_checkpointing:
         return 0.0
     parameters = setting.parameters
-    shortened = parameters.pooled_alone > 0 and setting.sharding.stage < 3
-    layers = parameters.layers - shortened
-    share = parameters.backward_matrices / parameters.matrices * layers / parameters.layers
-    products = 2.0 * (parameters.matrices + parameters.adapter)
-    return share * sum(products * c.tokens + _attention(setting, c, parameters.layers) for c in chunks)
+    shortened = _pooled(setting) > 0
+    layers = parameters.layers * parameters.backward_matrices / parameters.matrices - shortened
+    a_layer = (parameters.matrices + parameters.adapter - parameters.not_again) / parameters.layers
+    return sum(layers * 2.0 * a_layer * c.tokens + _attention(setting, c, layers) for c in chunks)
 
 
-def _attention(setting: Setting, chunk: Chunk, layers: int) -> float:
+def _pooled(setting: Setting) -> int:
+    """Parameters of the last layer, adapters too, that see the pooled tokens alone."""
+    whole = setting.sharding.stage == 3
+    return 0 if whole else setting.parameters.pooled_alone + setting.parameters.pooled_adapter
+
+
+def _attention(setting: Setting, chunk: Chunk, layers: float) -> float:
     causal = 0.5 if setting.config.model.attention == "causal" else 1.0
     return 4.0 * causal * layers * setting.parameters.attention_width * chunk.squared_tokens
 
