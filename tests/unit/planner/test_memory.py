@@ -123,7 +123,7 @@ def test_offloading_moves_state_to_the_host(tmp_path: Path) -> None:
 
 
 def test_only_cpus_have_temporaries_of_adamw() -> None:
-    """A step of a CPU that takes half again as much as is planned; a GPU's fused one that is charged for it."""
+    """A CPU's step that takes more than is planned, or a GPU's fused one that is charged for it."""
     part = "AdamW's temporaries"
     step = {m.name: m.parts for m in memory_of(setting_of("qwen3_4b_full")).moments}["optimizer step"]
     assert part not in step
