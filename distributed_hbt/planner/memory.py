@@ -220,4 +220,14 @@ def _step(setting: Setting) -> dict[str, float]:
         "gradients": gradients(setting, end=True),
         "buckets": buckets(setting) if stage == 3 else 0.0,
         "gradients in float32": copied,
+        "AdamW's temporaries": _temporaries(setting),
     }
+
+
+def _temporaries(setting: Setting) -> float:
+    """Two of the tensor that is stepped: ZeRO's share is a single one. The fused AdamW of GPUs has none."""
+    if setting.config.cluster.gpus_per_worker > 0:
+        return 0.0
+    parameters = setting.parameters
+    whole = parameters.largest_parameter if parameters.adapter == 0 else parameters.trained
+    return 8.0 * (whole if setting.sharding.stage == 0 else parameters.trained / setting.world_size)

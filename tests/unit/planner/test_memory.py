@@ -120,3 +120,12 @@ def test_offloading_moves_state_to_the_host(tmp_path: Path) -> None:
     assert optimizer(setting) == 0
     assert on_host(setting) == pytest.approx(16 * N / 8)
     assert on_host(setting_of("qwen3_4b_full")) == 0
+
+
+def test_only_cpus_have_temporaries_of_adamw() -> None:
+    """A CPU's step that takes more than is planned, or a GPU's fused one that is charged for it."""
+    part = "AdamW's temporaries"
+    step = {m.name: m.parts for m in memory_of(setting_of("qwen3_4b_full")).moments}["optimizer step"]
+    assert part not in step
+    on_cpus = memory_of(setting_of("qwen3_4b_full", "cluster.gpus_per_worker=0"))
+    assert {m.name: m.parts for m in on_cpus.moments}["optimizer step"][part] == 8 * N / 8
