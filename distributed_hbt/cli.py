@@ -25,6 +25,7 @@ COMMANDS = {
     "study": "a matrix of runs that answers one question",
     "export": "a checkpoint as a folder of sentence-transformers or transformers",
     "data": "what would be trained on: check, convert",
+    "doctor": "what this machine and cluster can do, and whether a run would work on them",
     "show-config": "the resolved configuration",
 }
 

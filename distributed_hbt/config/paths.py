@@ -50,7 +50,30 @@ def check_mining(config: RunConfig) -> None:
     _check(config, "mining.")
 
 
+def missing_inputs(config: RunConfig) -> list[ConfigError]:
+    """What check_inputs refuses: all of it, in the order of the run file."""
+    return list(_missing(config, ""))
+
+
+def hub_inputs(config: RunConfig) -> dict[str, str]:
+    """Field -> `hf://` path or hub id of each input that is not a local file."""
+    found = {
+        ".".join(map(str, where)): (marker, value) for where, marker, value in _marked(config, RunConfig)
+    }
+    return {
+        field: value
+        for field, (marker, value) in found.items()
+        if value.startswith("hf://")
+        or (marker.anchor == "run" and _may_be_hub_id(field, value) and not Path(value).exists())
+    }
+
+
 def _check(config: RunConfig, prefix: str) -> None:
+    for error in _missing(config, prefix):
+        raise error
+
+
+def _missing(config: RunConfig, prefix: str) -> Iterator[ConfigError]:
     for where, marker, value in _marked(config, RunConfig):
         field = ".".join(map(str, where))
         if not field.startswith(prefix):
@@ -58,7 +81,7 @@ def _check(config: RunConfig, prefix: str) -> None:
         if value.startswith("hf://") or (marker.anchor == "run" and _may_be_hub_id(field, value)):
             continue
         if not _exists(Path(value)):
-            raise ConfigError(field, f"nothing is found at {value}", "check the path (or data.root)")
+            yield ConfigError(field, f"nothing is found at {value}", "check the path (or data.root)")
 
 
 def _may_be_hub_id(field: str, value: str) -> bool:

@@ -15,7 +15,7 @@ from distributed_hbt.coordinator.worker_lines import WorkerLines
 from distributed_hbt.errors import ConfigError
 
 _CONNECT_SECONDS = 10.0
-_OBJECT_STORE_BYTES = 256 * 2**20
+OBJECT_STORE_BYTES = 256 * 2**20
 """Of a local cluster: nothing large goes through it, data travels in files."""
 
 _log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ def _local() -> Iterator[None]:
         ray.init(
             address="local",
             include_dashboard=False,
-            object_store_memory=_OBJECT_STORE_BYTES,
+            object_store_memory=OBJECT_STORE_BYTES,
             logging_level=logging.ERROR,
             _temp_dir=str(folder),
         )

@@ -44,7 +44,7 @@ def open_store(uri: str) -> Iterator[Any]:
     Raises ConfigError naming the address.
     """
     with problems_of(uri):
-        database = _database(uri)
+        database = database_file(uri)
         if database is not None and not database.exists():
             raise ConfigError("tracking.uri", f"{uri} names a file that is not there", _REMEDY)
         _check_reachable(uri)
@@ -85,7 +85,7 @@ def _client(uri: str) -> Any:
 def _experiment_id(client: Any, uri: str, name: str, artifacts: Path) -> str:
     from mlflow.exceptions import MlflowException
 
-    location = None if _is_server(uri) else artifacts.absolute().as_uri()
+    location = None if is_server(uri) else artifacts.absolute().as_uri()
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         try:
@@ -102,7 +102,7 @@ def _experiment_id(client: Any, uri: str, name: str, artifacts: Path) -> str:
 
 def _check_reachable(uri: str) -> None:
     """A server that is away is seen in seconds; MLflow's own attempts take minutes."""
-    if not _is_server(uri):
+    if not is_server(uri):
         return
     parts = urlsplit(uri)
     host = parts.hostname or ""
@@ -115,7 +115,7 @@ def _check_reachable(uri: str) -> None:
 @contextlib.contextmanager
 def _one_at_a_time(uri: str) -> Iterator[None]:
     """Two processes that make the tables of one SQLite file at once both fail."""
-    database = _database(uri)
+    database = database_file(uri)
     if database is None:
         yield
         return
@@ -126,10 +126,11 @@ def _one_at_a_time(uri: str) -> Iterator[None]:
         yield
 
 
-def _database(uri: str) -> Path | None:
-    """The file of an SQLite address."""
+def database_file(uri: str) -> Path | None:
+    """The file of an SQLite address; None for other addresses."""
     return Path(uri.removeprefix(_SQLITE).partition("?")[0]) if uri.startswith(_SQLITE) else None
 
 
-def _is_server(uri: str) -> bool:
+def is_server(uri: str) -> bool:
+    """Whether the address is that of an MLflow server, not of its database."""
     return urlsplit(uri).scheme in ("http", "https")

@@ -40,6 +40,10 @@ MAY_IMPORT = {
         *("cli", "config", "data", "distributed", "errors", "losses", "models"),
         *("read_ahead", "run_directory", "stop_signals"),
     },
+    "doctor": {
+        *("config", "coordinator", "data", "distributed", "errors", "models", "pipeline"),
+        *("run_directory", "run_lock", "tracking", "train"),
+    },
     "pipeline": {
         *("config", "distributed", "errors", "evaluation", "lineage", "run_directory", "run_lock"),
         *("step_log", "stop_signals", "tracking", "train"),
@@ -74,7 +78,7 @@ def test_import_boundaries_hold(path: Path) -> None:
 @pytest.mark.parametrize(
     "module",
     [
-        *("cli", "commands.train", "commands.submit", "config.load", "coordinator.submit", "pipeline"),
+        *("cli", "commands.train", "commands.submit", "commands.doctor", "config.load", "coordinator.submit", "pipeline"),
         *("run_directory", "run_lock", "stop_signals"),
     ],
 )
