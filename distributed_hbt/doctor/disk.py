@@ -9,7 +9,7 @@ from pathlib import Path
 from distributed_hbt.config.run import RunConfig
 from distributed_hbt.doctor.checkpoint_size import checkpoint_bytes
 from distributed_hbt.doctor.finding import Finding, Subject
-from distributed_hbt.run_directory import RunDirectory
+from distributed_hbt.run_directory import MARKER, RunDirectory
 
 _CHECK = "disk"
 WRITTEN_BYTES = 64 * 2**20
@@ -55,7 +55,7 @@ def _room(run: RunConfig | None, folder: Path, speed: float) -> list[Finding]:
     if size is None:
         what = f"how large a checkpoint gets is not known, as {run.model.base} can not be read here"
         return [Finding(_CHECK, "warning", what, "see what the check of the model says")]
-    count = len(missing_checkpoints(run))
+    count = missing_checkpoints(run)
     free, needed = _free(folder), count * size
     what = (
         f"{count} checkpoint{'' if count == 1 else 's'} of about {_size(size)} each are still to be written"
@@ -70,13 +70,11 @@ def _room(run: RunConfig | None, folder: Path, speed: float) -> list[Finding]:
     return [Finding(_CHECK, "ok", what)]
 
 
-def missing_checkpoints(run: RunConfig) -> list[int]:
-    """Steps whose checkpoints the run still has to write."""
+def missing_checkpoints(run: RunConfig) -> int:
+    """How many checkpoints the run still has to write."""
     every, last = run.train.checkpoint_every, run.train.max_steps
-    directory = RunDirectory(run.run_dir)
-    return [
-        step for step in sorted({*range(every, last + 1, every), last}) if not directory.is_complete(step)
-    ]
+    written = RunDirectory(run.run_dir).checkpoints.glob(f"step-*/{MARKER}")
+    return -(-last // every) - sum(1 for _ in written)
 
 
 def _free(folder: Path) -> int:

@@ -34,10 +34,11 @@ def check(subject: Subject) -> list[Finding]:
         return [Finding(_CHECK, "failure", f"{where}: {error}", remedy)]
     if "what" in content:
         return [failed(_CHECK, ConfigError(content["where"], content["what"], content["remedy"]))]
-    return _against_run(subject, where, content)
+    return against_run(subject, where, content)
 
 
-def _against_run(subject: Subject, where: str, content: Mapping[str, Any]) -> list[Finding]:
+def against_run(subject: Subject, where: str, content: Mapping[str, Any]) -> list[Finding]:
+    """What the probe answered, held against the run."""
     nodes = [Node(node["cpus"], node["gpus"]) for node in content["nodes"]]
     what = f"{where} (version {content['ray']}) has {listing(nodes)}"
     run = subject.run

@@ -78,7 +78,15 @@ def test_import_boundaries_hold(path: Path) -> None:
 @pytest.mark.parametrize(
     "module",
     [
-        *("cli", "commands.train", "commands.submit", "commands.doctor", "config.load", "coordinator.submit", "pipeline"),
+        *(
+            "cli",
+            "commands.train",
+            "commands.submit",
+            "commands.doctor",
+            "config.load",
+            "coordinator.submit",
+            "pipeline",
+        ),
         *("run_directory", "run_lock", "stop_signals"),
     ],
 )
