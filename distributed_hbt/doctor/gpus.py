@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 
-from distributed_hbt.doctor.finding import Finding, Subject
+from distributed_hbt.doctor.finding import Finding, Status, Subject
 
 _CHECK = "gpus"
 _SECONDS = 60
@@ -19,9 +19,9 @@ def check(subject: Subject) -> list[Finding]:
     if seen:
         return [_versions(driver, seen), *_too_few(subject, seen), *_no_bfloat16(subject)]
     if driver is not None:
-        status, remedy = "failure" if subject.gpus_here else "warning", _update(torch.version.cuda)
+        status: Status = "failure" if subject.gpus_here else "warning"
         what = f"the driver has {driver}, but torch {torch.__version__} can use none"
-        return [Finding(_CHECK, status, what, remedy)]
+        return [Finding(_CHECK, status, what, _update(torch.version.cuda))]
     if subject.gpus_here:
         return _too_few(subject, 0)
     where = "; the ranks have theirs on the cluster" if _elsewhere(subject) else ""
@@ -46,7 +46,7 @@ def _versions(driver: str | None, seen: int) -> Finding:
     import torch
 
     name = torch.cuda.get_device_name(0)
-    nccl = ".".join(map(str, torch.cuda.nccl.version()))
+    nccl = ".".join(map(str, torch.cuda.nccl.version()))  # type: ignore[no-untyped-call]
     what = f"{seen} x {name} (driver: {driver or 'nvidia-smi is not there'})"
     return Finding(_CHECK, "ok", f"{what}; CUDA {torch.version.cuda}, NCCL {nccl}")
 

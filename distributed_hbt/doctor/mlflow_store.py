@@ -18,7 +18,7 @@ def check(subject: Subject) -> list[Finding]:
 
     run = subject.run
     uri = run.tracking.uri if run else None
-    process = start("distributed_hbt.tracking.probe")
+    process = start("distributed_hbt.tracking.probe", environment={"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"})
     given = {
         "uri": uri,
         "experiment": run.tracking.experiment if run else "distributed_hbt",

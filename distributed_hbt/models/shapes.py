@@ -24,7 +24,7 @@ def trained_parameters(model: ModelConfig) -> int | None:
             return None
         if model.lora is not None:
             add_lora(backbone, model.lora)
-    return sum(parameter.numel() for parameter in backbone.parameters() if parameter.requires_grad)
+    return sum(int(parameter.numel()) for parameter in backbone.parameters() if parameter.requires_grad)
 
 
 def _vocab_size(model: ModelConfig) -> int:

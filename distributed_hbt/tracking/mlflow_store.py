@@ -63,8 +63,10 @@ def problems_of(uri: str) -> Iterator[None]:
         raise
     # MLflow lets through the errors of SQLAlchemy, requests and the file system beside its own.
     except Exception as error:
-        first_line = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        what = f"{without_password(uri)} can not be used ({without_password(first_line)})"
+        lines = (str(error).strip() or type(error).__name__).splitlines()
+        # SQLAlchemy puts a hint for its own users before what the database said.
+        said = next((line for line in lines if not line.startswith("(raised as a result of")), lines[0])
+        what = f"{without_password(uri)} can not be used ({without_password(said[:200])})"
         raise ConfigError("tracking.uri", what, _REMEDY) from error
 
 

@@ -81,7 +81,7 @@ def _try_run(client: Any, uri: str, experiment: Any) -> str:
     try:
         client.log_metric(run_id, "written", 1.0)
         client.log_text(run_id, "written\n", "written.txt")
-        _delete_files(str(run.info.artifact_uri))
+        _delete_files(str(run.info.artifact_uri), uri)
     finally:
         client.delete_run(run_id)
         if not is_server(uri):
@@ -91,10 +91,10 @@ def _try_run(client: Any, uri: str, experiment: Any) -> str:
     return ", which are gone again"
 
 
-def _delete_files(artifact_uri: str) -> None:
+def _delete_files(artifact_uri: str, uri: str) -> None:
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-    repository = get_artifact_repository(artifact_uri)
+    repository = get_artifact_repository(artifact_uri, tracking_uri=uri)
     repository.delete_artifacts()
     parts = urlsplit(artifact_uri)
     if parts.scheme in ("", "file"):  # the run's own folder, around `artifacts`, is left by MLflow
