@@ -59,6 +59,15 @@ def test_time_is_what_dalys_model_expects(gpus: int, of_best: float) -> None:
     assert np.mean([outcome.seconds for outcome in outcomes]) == pytest.approx(known, rel=0.02)
 
 
+def test_a_restart_can_fail_too() -> None:
+    """Long restarts that always succeed: a failure in the middle of one is then forgotten."""
+    mttf = Assumptions(gpus=4096).mttf
+    slow = Assumptions(gpus=4096, detection=0.4 * mttf)
+    outcomes = [train(slow, 3000.0, 300, seed) for seed in range(5)]
+    known = expected_seconds(round(300 * mttf), 3000.0, slow.checkpoint_cost, slow.restart, mttf)
+    assert np.mean([outcome.seconds for outcome in outcomes]) == pytest.approx(known, rel=0.03)
+
+
 def test_youngs_interval_is_the_best() -> None:
     """An optimum that is marked beside the highest point of the curve."""
     assumptions = Assumptions(gpus=1024)
