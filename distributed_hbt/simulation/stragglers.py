@@ -53,4 +53,5 @@ def _balanced(query_B: Int32, passage_B: Int32, ranks: int) -> Float64:
 
 def _as_they_come(query_B: Int32, passage_B: Int32, ranks: int) -> Float64:
     tokens_B = query_B.astype(np.int64) + passage_B
-    return tokens_B.reshape(ranks, -1).sum(axis=1).astype(np.float64)
+    tokens_R: Float64 = tokens_B.reshape(ranks, -1).sum(axis=1).astype(np.float64)
+    return tokens_R
