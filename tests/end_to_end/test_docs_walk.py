@@ -27,6 +27,7 @@ LAUNCH = "tests/end_to_end/test_launch.py"
 RUN_ELSEWHERE = {
     "make demo": Elsewhere("tests/end_to_end/test_demo.py", 'main(["demo", '),
     "make test": Elsewhere(".ci/run", "exec make test"),
+    "make check-k8s": Elsewhere("tests/k8s/test_overlays.py", "program.main()"),
     "hbt study launchers/studies/alpha_small.yaml": STUDY,
     "hbt study launchers/studies/alpha_small.yaml study.seeds=[13] train.max_steps=10": STUDY,
     "git clone https://github.com/google-research-datasets/lareqa": CLONED,
