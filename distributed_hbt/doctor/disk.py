@@ -1,14 +1,15 @@
 """The disk of output_dir: does it take writes, how fast, and is there room for the run's checkpoints."""
 
 import errno
+import logging
 import os
 import tempfile
 import time
 from pathlib import Path
 
 from distributed_hbt.config.run import RunConfig
-from distributed_hbt.doctor.checkpoint_size import checkpoint_bytes
 from distributed_hbt.doctor.finding import Finding, Subject
+from distributed_hbt.errors import ConfigError
 from distributed_hbt.run_directory import MARKER, RunDirectory
 
 _CHECK = "disk"
@@ -16,6 +17,7 @@ WRITTEN_BYTES = 64 * 2**20
 SLOW = 50e6
 """Bytes a second below which checkpoints of any size are slow."""
 _GIB = 2**30
+_log = logging.getLogger(__name__)
 
 
 def check(subject: Subject) -> list[Finding]:
@@ -51,7 +53,7 @@ def _room(run: RunConfig | None, folder: Path, speed: float) -> list[Finding]:
     """Every checkpoint is kept: as many as the run still has to write must fit."""
     if run is None:
         return []
-    size = checkpoint_bytes(run)
+    size = checkpoint_size(run)
     if size is None:
         what = f"how large a checkpoint gets is not known, as {run.model.base} can not be read here"
         return [Finding(_CHECK, "warning", what, "see what the check of the model says")]
@@ -75,6 +77,27 @@ def missing_checkpoints(run: RunConfig) -> int:
     every, last = run.train.checkpoint_every, run.train.max_steps
     written = RunDirectory(run.run_dir).checkpoints.glob(f"step-*/{MARKER}")
     return -(-last // every) - sum(1 for _ in written)
+
+
+def checkpoint_size(run: RunConfig) -> int | None:
+    """Bytes on disk, without tokenizer and small files; None where nothing here knows the shape of the base.
+
+    Raises ConfigError where the model can not be made.
+    """
+    from distributed_hbt.planner.architecture import architecture_of
+    from distributed_hbt.planner.checkpoint import checkpoint_bytes
+    from distributed_hbt.planner.parameters import count_parameters
+    from distributed_hbt.train.zero import read_zero, with_deepspeed
+
+    try:
+        architecture = architecture_of(run.model)
+    except ConfigError as error:  # said by the check of the model
+        _log.debug("%s", error)
+        return None
+    path = with_deepspeed(run).train.deepspeed
+    assert path is not None
+    stage = int(read_zero(path)["zero_optimization"]["stage"])
+    return checkpoint_bytes(count_parameters(architecture), run.model, stage=stage)
 
 
 def _free(folder: Path) -> int:

@@ -18,6 +18,11 @@ from distributed_hbt.train.zero import read_zero, with_deepspeed
 _LENGTHS = 32
 
 
+def bytes_per_weight(model: ModelConfig) -> int:
+    """Of what is computed with; optimizers have float32."""
+    return 2 if model.dtype == "bfloat16" else 4
+
+
 @dataclass(frozen=True, eq=False)
 class Setting:
     """A run on a cluster. `teacher` are the bytes of a frozen teacher, which every rank keeps."""
@@ -37,7 +42,7 @@ class Setting:
 
     @property
     def bytes_per_weight(self) -> int:
-        return 2 if self.config.model.dtype == "bfloat16" else 4
+        return bytes_per_weight(self.config.model)
 
     @property
     def cached(self) -> bool:

@@ -43,7 +43,7 @@ MAY_IMPORT = {
         *("read_ahead", "run_directory", "stop_signals"),
     },
     "doctor": {
-        *("config", "coordinator", "data", "distributed", "errors", "models", "pipeline"),
+        *("config", "coordinator", "data", "distributed", "errors", "models", "pipeline", "planner"),
         *("run_directory", "run_lock", "tracking", "train"),
     },
     "simulation": {"data"},

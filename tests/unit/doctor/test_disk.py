@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from distributed_hbt.doctor import checkpoint_size, disk, locks
+from distributed_hbt.doctor import disk, locks
 from distributed_hbt.doctor.finding import Subject
 from tests.unit.doctor.conftest import Examined
 
@@ -67,7 +67,7 @@ def test_a_checkpoint_is_as_large_as_its_parts(
     """Frozen weights counted, or the optimizer's forgotten: five times too much or too little."""
     run = examined(*overrides).run
     assert run is not None
-    assert checkpoint_size.checkpoint_bytes(run) == trained * each
+    assert disk.checkpoint_size(run) == trained * each
 
 
 def test_locks_that_do_not_lock_are_a_failure(monkeypatch: pytest.MonkeyPatch, examined: Examined) -> None:
