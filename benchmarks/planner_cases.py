@@ -197,13 +197,13 @@ def _run_rank(rank: int, port: int, cases: Sequence[Case], folder: Path) -> None
         (folder / "measured.json").write_text(json.dumps(results), encoding="utf-8")
 
 
-def measure(case: Case, rank: int, folder: Path) -> Measured:
-    """One case on this rank of a process group; every rank must call it."""
+def measure(case: Case, rank: int, folder: Path, timed: int = STEPS) -> Measured:
+    """One case on this rank of a process group; every rank must call it. `timed` steps are timed."""
     left_over = bytes_alive()
     trainer, inputs = _trainer(case, rank, run_of(case, folder))
     for step in range(2):  # the first makes the optimizer's state
         trainer.step(inputs.make(step))
-    seconds = [_cpu_seconds(trainer, inputs.make(2)) for _ in range(STEPS)]
+    seconds = [_cpu_seconds(trainer, inputs.make(2)) for _ in range(timed)]
     given = inputs.make(2)
     before = bytes_alive()
     trainer._backward(given, not_measured)

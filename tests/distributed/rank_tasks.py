@@ -60,7 +60,7 @@ def measured(case: Case, folder: Path) -> Measured:
     """What a case of benchmarks/planner.py takes on this rank."""
     own = folder / str(ranks_from_environment().rank)
     own.mkdir(exist_ok=True)
-    return measure(case, ranks_from_environment().rank, own)
+    return measure(case, ranks_from_environment().rank, own, timed=1)
 
 
 def gathered_and_gradient(

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from distributed_hbt.cli import main
+from distributed_hbt.planner.advice import SHOWN
 from tests.distributed.run_for_tests import ROOT
 
 RUNS = sorted((ROOT / "launchers/runs").glob("*.yaml"))
@@ -29,23 +30,15 @@ def test_every_shipped_run_is_planned_without_a_network(
 
 def test_a_plan_that_does_not_fit_says_what_to_change(capsys: pytest.CaptureFixture[str]) -> None:
     """A plan that says no and nothing else."""
-    assert (
-        main(
-            [
-                "plan",
-                TINY,
-                "train.max_tokens_per_chunk=4194304",
-                "train.global_batch_size=65536",
-                "--cluster",
-                H100,
-            ]
-        )
-        == 0
-    )
+    run_file = str(ROOT / "launchers/runs/qwen3_4b_lora.yaml")
+    large = ["train.gradient=plain", "train.activation_checkpointing=false"]
+    assert main(["plan", run_file, *large, "--cluster", H100]) == 0
     out = capsys.readouterr().out
     assert "DOES NOT FIT" in out
     assert "What to change, the least costly first" in out
-    assert "train.gradient=cached" in out
+    best = out.splitlines()[-1 - SHOWN :][1]
+    assert "train.activation_checkpointing=true" in out
+    assert " fits " in best
 
 
 def test_a_sweep_is_a_table_and_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
