@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from k8s.check.finding import Finding, Rule
+from k8s.check.finding import Finding
 from k8s.check.job_rules import JOB_RULES
 from k8s.check.kueue_rules import KUEUE_RULES, admitted_by_kueue
-from k8s.check.manifests import Manifests
+from k8s.check.manifests import Manifests, Rule
 from k8s.check.mlflow_rules import MLFLOW_RULES, runs_reach_mlflow
 from k8s.check.overlays import Rendered
 from k8s.check.pod_rules import POD_RULES, claims_are_there

@@ -1,11 +1,6 @@
 """What a check finds."""
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from k8s.check.manifests import Manifests
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -22,7 +17,3 @@ class Finding:
     def __str__(self) -> str:
         text = f"{self.overlay}: {self.where}: {self.path}: {self.what}; {self.remedy} [{self.rule}]"
         return " ".join(text.split())
-
-
-Rule = Callable[["Manifests"], Iterator[Finding]]
-"""Looks at all objects of one overlay."""

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import yaml
 
-from k8s.check.finding import Finding, Rule
-from k8s.check.manifests import ROOT, Manifests, Object, Pod
+from k8s.check.finding import Finding
+from k8s.check.manifests import ROOT, Manifests, Object, Pod, Rule
 
 MODES = ("K8sJobMode", "HTTPMode", "SidecarMode", "InteractiveMode")
 NAME_LENGTH = 47

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
 
-from k8s.check.finding import Finding, Rule
+from k8s.check.finding import Finding
 from k8s.check.job_rules import QUEUE
-from k8s.check.manifests import Manifests, Object
+from k8s.check.manifests import Manifests, Object, Rule
 from k8s.check.quantity import amount
 
 CLUSTER_SCOPED = ("ClusterQueue", "ResourceFlavor", "WorkloadPriorityClass")

@@ -2,7 +2,7 @@
 
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -83,6 +83,10 @@ class Manifests:
 
     def finding(self, rule: str, of: Object, path: str, what: str, remedy: str) -> Finding:
         return Finding(self.overlay, name_of(of), path, rule, what, remedy)
+
+
+Rule = Callable[[Manifests], Iterator[Finding]]
+"""Looks at all objects of one overlay."""
 
 
 def name_of(one: Object) -> str:

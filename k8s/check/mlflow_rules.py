@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from k8s.check.finding import Finding, Rule
-from k8s.check.manifests import Manifests, Object, Pod
+from k8s.check.finding import Finding
+from k8s.check.manifests import Manifests, Object, Pod, Rule
 from k8s.check.run import run_of
 
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
-from k8s.check.finding import Finding, Rule
-from k8s.check.manifests import Manifests, Object, Pod
+from k8s.check.finding import Finding
+from k8s.check.manifests import Manifests, Object, Pod, Rule
 from k8s.check.quantity import amount
 
 

@@ -9,8 +9,8 @@ from distributed_hbt.coordinator.capacity import Node, check_capacity
 from distributed_hbt.distributed.process_group import Ranks
 from distributed_hbt.errors import ConfigError
 from distributed_hbt.pipeline import check_world, due_steps
-from k8s.check.finding import Finding, Rule
-from k8s.check.manifests import Manifests, Object, Pod
+from k8s.check.finding import Finding
+from k8s.check.manifests import Manifests, Object, Pod, Rule
 from k8s.check.pod_rules import volume_at
 from k8s.check.quantity import amount
 from k8s.check.run import IMAGE, Run, run_of, variables

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator
 
-from k8s.check.finding import Finding, Rule
-from k8s.check.manifests import Manifests, Object
+from k8s.check.finding import Finding
+from k8s.check.manifests import Manifests, Object, Rule
 
 _HOST = ("hostNetwork", "hostPID", "hostIPC")
 _SECRET_NAME = re.compile(r"TOKEN|PASSWORD|SECRET|ACCESS_KEY|BACKEND_STORE_URI")

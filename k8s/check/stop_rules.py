@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 import yaml
 
-from k8s.check.finding import Finding, Rule
-from k8s.check.manifests import Manifests, Object, Pod
+from k8s.check.finding import Finding
+from k8s.check.manifests import Manifests, Object, Pod, Rule
 from k8s.check.run import Run, mounted_files, run_of, variables
 from k8s.check.shell_words import shell_words
 
