@@ -24,7 +24,7 @@ SlurmctldHost={host}(127.0.0.1)
 SlurmUser={user}
 SlurmdUser={user}
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.socket,cred_expire=2
+AuthInfo=socket={folder}/munge.socket,cred_expire=10
 SlurmctldPort={controller_port}
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool-%n
