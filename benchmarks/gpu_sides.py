@@ -153,7 +153,7 @@ def _ours(case: Case, cut: Cut, batches: RandomBatches) -> Measured:
     from distributed_hbt.train.engine import build_engine, start_session
     from distributed_hbt.train.inputs import InputMaker
     from distributed_hbt.train.loop import Trainer
-    from distributed_hbt.train.worker import adapt_layers, build_objective, reduces_once
+    from distributed_hbt.train.worker import adapt_layers, build_objective
 
     config = run_of(case, cut)
     session = start_session(config, ranks_from_environment())
@@ -165,7 +165,7 @@ def _ours(case: Case, cut: Cut, batches: RandomBatches) -> Measured:
     source: Any = batches
     inputs = InputMaker(source, padding, 1, 0, 4096, session.device, config.model.padding_free)
     objective = build_objective(config)
-    trainer = Trainer(session, engine, inputs, objective, config.train, reduces_once(config))
+    trainer = Trainer(session, engine, inputs, objective, config.train, config.reduces_once)
     clock, padded = Clock(case, batches), 0
     ahead = inputs.ahead(0, WARM_UP + MOST)
     for step in clock.steps():

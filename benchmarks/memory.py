@@ -27,7 +27,7 @@ from distributed_hbt.models.build import build_encoder
 from distributed_hbt.train.chunked import ChunkedEncoder
 from distributed_hbt.train.engine import build_engine, start_session
 from distributed_hbt.train.loop import Trainer
-from distributed_hbt.train.worker import build_inputs, build_objective, prepare, reduces_once
+from distributed_hbt.train.worker import build_inputs, build_objective, prepare
 
 WORLD_SIZE = 2
 DIMENSION = 256
@@ -107,7 +107,7 @@ def run_rank(rank: int, port: int, run_file: Path, gradient: str, batch: int) ->
     encoder = build_encoder(config.model, config.seed, vocab_size=len(prepared.texts.tokenizer))
     engine = build_engine(session, ChunkedEncoder(encoder), config.train)
     inputs = build_inputs(config, session, prepared)
-    trainer = Trainer(session, engine, inputs, build_objective(config), config.train, reduces_once(config))
+    trainer = Trainer(session, engine, inputs, build_objective(config), config.train, config.reduces_once)
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
     before = memory("VmRSS")
     record, _ = trainer.step(inputs.make(0))

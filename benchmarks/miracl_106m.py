@@ -19,17 +19,9 @@ from distributed_hbt.evaluation.corpus.survey import survey_file
 from distributed_hbt.evaluation.hits import ShardHits, Wanted, merge
 from distributed_hbt.models.text import TextEncoder
 from distributed_hbt.models.tokenizer import train_tokenizer
+from distributed_hbt.planner.evaluation_time import CORPORA, TOKENS_A_PASSAGE
 
-# Passages (millions) and dev queries of each language: arXiv 2210.09984, table 2.
-CORPORA = {
-    "ar": (2.061, 2896), "bn": (0.297, 411), "de": (15.866, 305), "en": (32.893, 799),
-    "es": (10.373, 648), "fa": (2.207, 632), "fi": (1.884, 1271), "fr": (14.637, 343),
-    "hi": (0.506, 350), "id": (1.446, 960), "ja": (6.953, 860), "ko": (1.487, 213),
-    "ru": (9.544, 1252), "sw": (0.132, 482), "te": (0.518, 828), "th": (0.542, 733),
-    "yo": (0.049, 119), "zh": (4.934, 393),
-}  # fmt: skip
 PASSAGES = sum(millions for millions, _ in CORPORA.values()) * 1e6
-TOKENS_A_PASSAGE = 120
 PARAMETERS = 6.5e9  # of a 7B decoder, without the embedding matrix and the head
 DIMENSION = 4096
 PEAK_FLOPS = 989e12  # H100 SXM, dense bf16

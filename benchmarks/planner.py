@@ -20,7 +20,7 @@ from benchmarks.planner_cases import Case, MadeUpBatches, Measured, measured, ru
 from distributed_hbt.planner.cluster import Assumptions, ClusterDescription
 from distributed_hbt.planner.gpus import GpuKind
 from distributed_hbt.planner.plan import Plan, plan_of
-from distributed_hbt.planner.setting import Settings
+from distributed_hbt.planner.setting import SettingBuilder
 
 CALIBRATION = Case("qwen3", 320, 3, 0, 1, "plain", rows=24, passage=72)
 """Not in the table: its step says which share of the products' rate a step reaches."""
@@ -77,7 +77,7 @@ def cluster(rate: float, share: float) -> ClusterDescription:
 def planned(case: Case, on: ClusterDescription, folder: Path) -> Plan:
     """With the texts that are measured."""
     config = run_of(case, folder)
-    return plan_of(Settings(on).of(config, MadeUpBatches(case, 0).workload(2, config)))
+    return plan_of(SettingBuilder(on).of(config, MadeUpBatches(case, 0).workload(2, config)))
 
 
 def rows(cases: dict[Case, Measured], on: ClusterDescription, folder: Path) -> Iterator[str]:

@@ -229,7 +229,7 @@ def _trainer(case: Case, rank: int, config: RunConfig) -> tuple[Any, Any]:
     from distributed_hbt.train.engine import build_engine, start_session
     from distributed_hbt.train.inputs import InputMaker
     from distributed_hbt.train.loop import Trainer
-    from distributed_hbt.train.worker import adapt_layers, build_objective, reduces_once
+    from distributed_hbt.train.worker import adapt_layers, build_objective
 
     AcceleratorState._reset_state(reset_partial_state=True)  # one Accelerator after the other
     session = start_session(config, Ranks(rank, case.ranks, rank))
@@ -242,7 +242,7 @@ def _trainer(case: Case, rank: int, config: RunConfig) -> tuple[Any, Any]:
     padding: Any = Padding()
     inputs = InputMaker(source, padding, 1, rank, config.train.loss_block_size, session.device)
     objective = build_objective(config)
-    return Trainer(session, engine, inputs, objective, config.train, reduces_once(config)), inputs
+    return Trainer(session, engine, inputs, objective, config.train, config.reduces_once), inputs
 
 
 def _cpu_seconds(trainer: Any, given: Any) -> float:

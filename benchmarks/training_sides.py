@@ -17,7 +17,7 @@ from distributed_hbt.train.chunked import ChunkedEncoder
 from distributed_hbt.train.engine import build_engine, parameter_groups, start_session
 from distributed_hbt.train.loop import Trainer
 from distributed_hbt.train.step import cached_backward
-from distributed_hbt.train.worker import Prepared, build_inputs, build_objective, reduces_once
+from distributed_hbt.train.worker import Prepared, build_inputs, build_objective
 
 WORLD_SIZE = 2
 
@@ -67,7 +67,7 @@ class Ours:
         config = config.model_copy(update={"train": config.train.model_copy(update=cut)})
         inputs = build_inputs(config, self.session, prepared)
         objective = build_objective(config)
-        return Trainer(self.session, self.engine, inputs, objective, config.train, reduces_once(config))
+        return Trainer(self.session, self.engine, inputs, objective, config.train, config.reduces_once)
 
     def first_step(self, trainer: Trainer) -> tuple[float, Gradients]:
         """Step 0, with cached gradients, and what the optimizer got."""

@@ -36,3 +36,9 @@ class WorkerFailed(HbtError, RuntimeError):  # noqa: N818 (the name says what ha
     """A run that had started could not go on."""
 
     exit_code = 1
+
+
+def one_line(error: BaseException) -> str:
+    """What another library's error says, made short enough for one line."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else text[:197] + "..."

@@ -4,7 +4,7 @@ import hashlib
 import http.server
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -17,7 +17,13 @@ Repositories = Mapping[str, Mapping[str, bytes]]
 @contextmanager
 def serving(repositories: Repositories) -> Iterator[str]:
     """Gives the address for HF_ENDPOINT."""
-    handler = partial(_Hub, repositories)
+    with served_by(partial(_Hub, repositories)) as address:
+        yield address
+
+
+@contextmanager
+def served_by(handler: Callable[..., http.server.BaseHTTPRequestHandler]) -> Iterator[str]:
+    """A server of this machine that answers with the handler; gives its address."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()

@@ -29,13 +29,13 @@ def run(options: argparse.Namespace) -> int:
     from distributed_hbt.planner.cluster import load_cluster
 
     cluster = load_cluster(options.cluster)
-    from distributed_hbt.planner.setting import Settings
+    from distributed_hbt.planner.setting import SettingBuilder
 
-    settings = Settings(cluster)
+    builder = SettingBuilder(cluster)
     if options.sweep:
         from distributed_hbt.planner.sweep import sweep, sweep_as_json, sweep_as_text
 
-        plans = sweep(settings, config)
+        plans = sweep(builder, config)
         content: object = sweep_as_json(plans)
         text = sweep_as_text(plans)
     else:
@@ -43,8 +43,8 @@ def run(options: argparse.Namespace) -> int:
         from distributed_hbt.planner.plan import plan_of
         from distributed_hbt.planner.render import as_json, as_text
 
-        plan = plan_of(settings.of(config))
-        knobs = advice(settings, plan)
+        plan = plan_of(builder.of(config))
+        knobs = advice(builder, plan)
         plans = [plan]
         content = {**as_json(plan), "advice": advice_as_json(plan, knobs)}
         text = f"{as_text(plan)}\n\n{advice_as_text(plan, knobs)}"

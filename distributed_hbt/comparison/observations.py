@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from distributed_hbt.comparison.significance import Floats, Integers
-from distributed_hbt.errors import DataError
+from distributed_hbt.errors import DataError, one_line
 
 _REMEDY = "remove the folder and evaluate again"
 KINDS = ("mono", "cross", "multi")
@@ -80,8 +80,7 @@ def read_observations(folder: Path, summary: Mapping[str, Any]) -> Observations:
     try:
         table = pq.read_table(path, columns=["task", "query_id", "measure", "value"]).to_pydict()
     except (OSError, pa.ArrowException, KeyError) as error:
-        first = str(error).splitlines()[0]
-        raise DataError(str(path), f"can not be read ({first})", _REMEDY) from error
+        raise DataError(str(path), f"can not be read ({one_line(error)})", _REMEDY) from error
     rows = zip(table["task"], table["query_id"], table["measure"], table["value"], strict=True)
     for task, query_id, measure, value in rows:
         values.setdefault((task, measure), {})[query_id] = value

@@ -101,6 +101,12 @@ class RunConfig(Section):
         """Where tokenized stores, trained tokenizers, surveys of corpora and embeddings are kept."""
         return Path(self.data.store_dir or Path(self.output_dir) / "stores")
 
+    @property
+    def reduces_once(self) -> bool:
+        """Whether cached gradients of the chunks are reduced together, after the last one."""
+        asked = self.train.reduce_gradients
+        return asked == "once" or (asked == "auto" and self.model.lora is not None)
+
     @model_validator(mode="after")
     def _printed_loss_has_negatives(self) -> Self:
         if self.train.loss == "printed" and self.data.num_hard_negatives == 0:

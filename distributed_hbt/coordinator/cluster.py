@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from distributed_hbt.coordinator.worker_lines import WorkerLines
-from distributed_hbt.errors import ConfigError
+from distributed_hbt.errors import ConfigError, one_line
 
 _CONNECT_SECONDS = 10.0
 OBJECT_STORE_BYTES = 256 * 2**20
@@ -79,7 +79,7 @@ def _existing(address: str) -> Iterator[None]:
         ray.init(address=address, logging_level=logging.ERROR)
     # Ray raises ConnectionError, RuntimeError, ValueError and errors of its own for what is wrong here.
     except Exception as error:
-        raise _unusable(address, (str(error).strip() or type(error).__name__).splitlines()[0]) from error
+        raise _unusable(address, one_line(error)) from error
     try:
         yield
     finally:

@@ -12,7 +12,7 @@ from ray.exceptions import RayError, RayTaskError
 from distributed_hbt.coordinator.evaluation_pool_actor import Failure
 from distributed_hbt.coordinator.evaluation_pool_backlog import Backlog, Patience
 from distributed_hbt.coordinator.evaluation_pool_seat import Seat
-from distributed_hbt.errors import HbtError, WorkerFailed
+from distributed_hbt.errors import HbtError, WorkerFailed, one_line
 
 _log = logging.getLogger(__name__)
 
@@ -115,7 +115,7 @@ class Dispatch:
         try:
             answer = ray.get(ref)
         except RayTaskError as error:  # the job could not be read there, or its outcome here
-            answer = Failure(_first_line(error.cause), "")
+            answer = Failure(one_line(error.cause), "")
         except RayError as error:
             # A report that does not come says little: the outcome, or the stall, will say it.
             if asked != "report":
@@ -211,7 +211,3 @@ def _cause_of_death(error: RayError) -> str:
     text = " ".join(str(error).split())
     _, found, cause = text.rpartition("The actor is dead because ")
     return (cause if found else text).partition(" Some common causes")[0][:300]
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

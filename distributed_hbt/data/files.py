@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from distributed_hbt.errors import DataError
+from distributed_hbt.errors import DataError, one_line
 
 _DATA_SUFFIXES = (".jsonl", ".json", ".ndjson", ".csv", ".tsv", ".txt", ".parquet")
 _HUB_PATH = re.compile(r"hf://datasets/(?P<repo>[^/@]+/[^/@]+)(?:@(?P<revision>[^/]+))?(?:/(?P<inner>.*))?")
@@ -140,8 +140,7 @@ def _from_hub(path: str) -> list[Path]:
         fetched = [hf_hub_download(repo, name, repo_type="dataset", revision=revision) for name in chosen]
     # The client lets through the errors of whichever HTTP library it is built on; all mean the same here.
     except Exception as error:
-        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        what = f"could not be fetched from the hub ({type(error).__name__}: {first_line})"
+        what = f"could not be fetched from the hub ({type(error).__name__}: {one_line(error)})"
         raise DataError(
             path, what, "check the name, the network and HF_TOKEN, or give a local path"
         ) from error

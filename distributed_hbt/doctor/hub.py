@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from distributed_hbt.doctor.finding import Finding
+from distributed_hbt.errors import one_line
 
 _SECONDS = 15.0
 Kind = Literal["model", "dataset"]
@@ -47,7 +48,7 @@ def hub_finding(check: str) -> Finding:
         get_session().head(constants.ENDPOINT, timeout=_SECONDS)
     # Whichever HTTP library it is built on: all of its errors mean the same here.
     except Exception as error:
-        what = f"{constants.ENDPOINT} does not answer ({_first_line(error)})"
+        what = f"{constants.ENDPOINT} does not answer ({one_line(error)})"
         remedy = "check the network and the proxy, or work with local folders and HF_HUB_OFFLINE=1"
         return Finding(check, "warning", what, remedy)
     return Finding(check, "ok", f"{constants.ENDPOINT} answers")
@@ -60,7 +61,7 @@ def _trouble(name: str, kind: Kind, revision: str | None) -> str | None:
         HfApi().repo_info(name, repo_type=kind, revision=revision, timeout=_SECONDS)
     # The hub's own errors, and those of the HTTP library below it.
     except Exception as error:
-        return _first_line(error)
+        return one_line(error)
     return None
 
 
@@ -73,8 +74,3 @@ def _cached(name: str, kind: Kind, revision: str | None) -> Path | None:
     except (OSError, ValueError):  # not there, or no repository's name
         return None
     return folder if any(os.scandir(folder)) else None
-
-
-def _first_line(error: Exception) -> str:
-    text = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return text[:200]

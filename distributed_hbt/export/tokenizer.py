@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from distributed_hbt.errors import CheckpointError
+from distributed_hbt.errors import CheckpointError, one_line
 from distributed_hbt.models.text import TextEncoder
-from distributed_hbt.models.tokenizer import first_line
 
 _CONFIG = "tokenizer_config.json"
 _LEFT_OUT = ("add_bos_token", "add_eos_token", "is_local", "local_files_only")
@@ -89,7 +88,7 @@ def check_tokens(folder: Path, texts: TextEncoder) -> None:
     except CheckpointError:
         raise
     except Exception as error:  # the readers behind it raise anything
-        raise _other_tokens(f"({first_line(error)})") from error
+        raise _other_tokens(f"({one_line(error)})") from error
 
 
 def _compare(

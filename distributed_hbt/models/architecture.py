@@ -7,9 +7,8 @@ from typing import Any
 import torch
 
 from distributed_hbt.config.model import ModelConfig
-from distributed_hbt.errors import ConfigError
+from distributed_hbt.errors import ConfigError, one_line
 from distributed_hbt.models.backbone import attention_error, quiet, without_pooler
-from distributed_hbt.models.tokenizer import first_line
 
 _LEGACY_ROPE_KEYS = frozenset(
     {"rope_theta", "rope_scaling", "rope_local_base_freq", "sliding_window_pattern"}
@@ -88,5 +87,5 @@ def _check_heads(config: Any) -> None:
 
 def _bad_architecture(error: Exception, model: ModelConfig) -> ConfigError:
     return attention_error(error, model) or ConfigError(
-        "model.architecture", f"no model can be made of it ({first_line(error)})", "correct its values"
+        "model.architecture", f"no model can be made of it ({one_line(error)})", "correct its values"
     )

@@ -9,9 +9,8 @@ import torch
 from torch import nn
 
 from distributed_hbt.config.model import ModelConfig
-from distributed_hbt.errors import ConfigError
+from distributed_hbt.errors import ConfigError, one_line
 from distributed_hbt.models.attention import first_position, position_table
-from distributed_hbt.models.tokenizer import first_line
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ def pretrained_backbone(model: ModelConfig) -> Any:
         )
     except Exception as error:  # hub, files, configuration, remote code: each with errors of its own
         known = attention_error(error, model)
-        what = f"no model can be loaded from {model.base} ({first_line(error)})"
+        what = f"no model can be loaded from {model.base} ({one_line(error)})"
         raise known or ConfigError("model.base", what, "check the folder or hub id") from error
     if read.missing or read.mismatched:
         key = (read.missing + read.mismatched)[0]
@@ -124,7 +123,7 @@ def attention_error(error: Exception, model: ModelConfig) -> ConfigError | None:
     """`error` as one about `model.attention_implementation`, where it is one."""
     if not is_attention_error(error):
         return None
-    what = f"{model.padded_implementation} does not go with this model here ({first_line(error)})"
+    what = f"{model.padded_implementation} does not go with this model here ({one_line(error)})"
     remedy = "set it to eager"
     if model.padding_free:
         remedy = "set it to flash_attention_2, or to eager with padding_free: false"

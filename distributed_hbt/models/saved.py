@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from distributed_hbt.errors import CheckpointError, ConfigError, HbtError
+from distributed_hbt.errors import CheckpointError, ConfigError, HbtError, one_line
 from distributed_hbt.models.attention import set_attention
 from distributed_hbt.models.backbone import is_attention_error, read_backbone, without_pooler
 from distributed_hbt.models.build import seeded
@@ -26,7 +26,7 @@ from distributed_hbt.models.lora import (
 from distributed_hbt.models.manifest import EncoderManifest
 from distributed_hbt.models.packed_attention import runs_flash
 from distributed_hbt.models.text import TextEncoder
-from distributed_hbt.models.tokenizer import first_line, padded_tokenizer
+from distributed_hbt.models.tokenizer import padded_tokenizer
 from distributed_hbt.models.weights import check_given, check_names, read_weights, write_weights
 
 _WEIGHTS = "model.safetensors"
@@ -194,7 +194,7 @@ def _read_whole(location: str, *, exact: bool, implementations: Sequence[str], *
     except Exception as error:  # files, configuration, hub: each with errors of its own
         if others and is_attention_error(error):
             return _read_whole(location, exact=exact, implementations=others, **settings)
-        what = f"no model can be read from it ({first_line(error)})"
+        what = f"no model can be read from it ({one_line(error)})"
         raise CheckpointError(location, what, _REMEDY) from error
     # A base may carry a head that is not used; a saved encoder is exactly the model.
     check_names(Path(location), read.missing, read.unexpected if exact else ())
@@ -213,7 +213,7 @@ def _read_adapter(folder: Path, backbone: Any) -> None:
         configuration = peft.LoraConfig.from_pretrained(str(folder))
         inject(backbone, configuration)
     except Exception as error:  # peft reads the file by hand and raises what comes of it
-        what = f"holds no adapter of this model ({first_line(error)})"
+        what = f"holds no adapter of this model ({one_line(error)})"
         raise CheckpointError(str(folder / "adapter_config.json"), what, _REMEDY) from error
     live = {
         adapter_file_name(name): tensor
@@ -255,6 +255,6 @@ def _read_tokenizer(folder: Path) -> Any:
     try:
         tokenizer = PreTrainedTokenizerFast.from_pretrained(str(folder))
     except Exception as error:  # tokenizers raises a bare Exception for a damaged file
-        what = f"no tokenizer can be read from it ({first_line(error)})"
+        what = f"no tokenizer can be read from it ({one_line(error)})"
         raise CheckpointError(str(folder), what, _REMEDY) from error
     return padded_tokenizer(tokenizer, str(folder))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from distributed_hbt.errors import ConfigError
+from distributed_hbt.errors import ConfigError, one_line
 
 PAD, EOS, CLS = "<pad>", "</s>", "<s>"
 SPECIAL_TOKENS = (CLS, PAD, EOS)
@@ -60,7 +60,7 @@ def load_tokenizer(name: str, *, revision: str | None = None, trust_remote_code:
             name, revision=revision, trust_remote_code=trust_remote_code
         )
     except Exception as error:  # the readers behind it raise anything, a bare Exception among them
-        what = f"no tokenizer can be loaded from {name} ({first_line(error)})"
+        what = f"no tokenizer can be loaded from {name} ({one_line(error)})"
         raise ConfigError("model.tokenizer", what, "check the folder or hub id") from error
     return padded_tokenizer(tokenizer, name)
 
@@ -76,9 +76,3 @@ def padded_tokenizer(tokenizer: Any, name: str) -> Any:
             raise ConfigError("model.tokenizer", what, "use a tokenizer that has one of them")
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
-
-
-def first_line(error: BaseException) -> str:
-    """What another library's error says, short enough for one line."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else text[:197] + "..."

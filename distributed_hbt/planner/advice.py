@@ -10,7 +10,7 @@ from distributed_hbt.config.run import RunConfig
 from distributed_hbt.errors import ConfigError
 from distributed_hbt.planner.plan import Plan, plan_of
 from distributed_hbt.planner.render import duration, gib, table
-from distributed_hbt.planner.setting import Settings
+from distributed_hbt.planner.setting import SettingBuilder
 from distributed_hbt.train.zero import default_file
 
 FEWEST_TOKENS = 1_024
@@ -35,11 +35,11 @@ class Knob:
         return self.plan.gpu_hours / before.gpu_hours
 
 
-def advice(settings: Settings, before: Plan) -> list[Knob]:
+def advice(builder: SettingBuilder, before: Plan) -> list[Knob]:
     """Where it does not fit: what makes it fit, the least costly first, then what saves most. Where it fits:
     what is faster and fits too."""
     config = before.setting.config
-    knobs = [knob for overrides in _candidates(before) if (knob := _planned(settings, config, overrides))]
+    knobs = [knob for overrides in _candidates(before) if (knob := _planned(builder, config, overrides))]
     if before.memory.fits:
         faster = [knob for knob in knobs if knob.plan.memory.fits and knob.slower(before) < 0.98]
         return sorted(faster, key=lambda knob: knob.slower(before))
@@ -95,11 +95,11 @@ def _chunks(tokens: int, *, fits: bool) -> Iterator[tuple[str]]:
     yield from ((f"train.max_tokens_per_chunk={size}",) for size in sizes if size >= FEWEST_TOKENS)
 
 
-def _planned(settings: Settings, config: RunConfig, overrides: tuple[str, ...]) -> Knob | None:
+def _planned(builder: SettingBuilder, config: RunConfig, overrides: tuple[str, ...]) -> Knob | None:
     """None where the run would be refused with them."""
     try:
         changed = with_overrides(config, overrides)
-        room = settings.with_room(changed.cluster.num_workers, changed.cluster.gpus_per_worker)
+        room = builder.with_room(changed.cluster.num_workers, changed.cluster.gpus_per_worker)
         return Knob(overrides, plan_of(room.of(changed)))
     except ConfigError:
         return None

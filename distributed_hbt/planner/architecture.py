@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from distributed_hbt.config.model import ModelConfig, TokenizerConfig
-from distributed_hbt.errors import ConfigError
+from distributed_hbt.errors import ConfigError, one_line
 
 _SHAPES = Path(__file__).with_name("shapes.yaml")
 
@@ -68,15 +68,13 @@ def _read(model: ModelConfig) -> dict[str, Any]:
     """The configuration of a folder or of a hub model; its weights are not touched."""
     from transformers import AutoConfig
 
-    from distributed_hbt.models.tokenizer import first_line
-
     assert model.base is not None
     try:
         config = AutoConfig.from_pretrained(
             model.base, revision=model.revision, trust_remote_code=model.trust_remote_code
         )
     except Exception as error:  # hub, files, remote code: each with errors of its own
-        what = f"no configuration can be read from {model.base} ({first_line(error)})"
+        what = f"no configuration can be read from {model.base} ({one_line(error)})"
         remedy = "name a folder that has its config.json, or give its shape as model.architecture"
         raise ConfigError("model.base", what, remedy) from error
     known = {field.name for field in dataclasses.fields(type(config))} - {"dtype", "pad_token_id"}

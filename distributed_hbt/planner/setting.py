@@ -50,10 +50,8 @@ class Setting:
 
     @property
     def reduces_once(self) -> bool:
-        """Whether the chunks' gradients stay on their rank until the last one; as `train.worker` has it."""
-        asked = self.config.train.reduce_gradients
-        once = asked == "once" or (asked == "auto" and self.config.model.lora is not None)
-        return self.cached and once and self.sharding.stage > 0
+        """Whether the chunks' gradients stay on their rank until the last one."""
+        return self.cached and self.config.reduces_once and self.sharding.stage > 0
 
     @property
     def local_rows(self) -> int:
@@ -79,8 +77,8 @@ class Setting:
 
 
 @dataclass
-class Settings:
-    """Makes settings; what it has found out about a model it finds out once."""
+class SettingBuilder:
+    """What it has found out about a model it finds out once."""
 
     cluster: ClusterDescription
     _models: dict[str, tuple[Architecture, ParameterCounts]] = field(default_factory=dict)
@@ -144,7 +142,7 @@ class Settings:
                 raise ConfigError("train.teacher.encoder", what, "name a folder of a whole encoder")
             model = ModelConfig(base=teacher.encoder, attention="bidirectional", pooling="mean")
         parameters = count_parameters(architecture_of(model)).total
-        return parameters * (2 if model.dtype == "bfloat16" else 4)
+        return parameters * bytes_per_weight(model)
 
 
 def check_room(config: RunConfig, cluster: ClusterDescription) -> None:

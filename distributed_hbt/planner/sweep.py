@@ -10,7 +10,7 @@ from distributed_hbt.errors import ConfigError
 from distributed_hbt.planner.memory import GIB
 from distributed_hbt.planner.plan import Plan, plan_of
 from distributed_hbt.planner.render import duration, gib, table
-from distributed_hbt.planner.setting import Settings
+from distributed_hbt.planner.setting import SettingBuilder
 from distributed_hbt.train.zero import default_file
 
 STAGES = (0, 1, 2, 3)
@@ -18,14 +18,14 @@ TIMES = 8
 """World sizes go up to so many times the GPUs of the cluster, whose nodes are added to."""
 
 
-def sweep(settings: Settings, config: RunConfig) -> list[Plan]:
+def sweep(builder: SettingBuilder, config: RunConfig) -> list[Plan]:
     """By world size, doubled from 1, then by stage; sizes that do not divide the batch are left out.
 
     Raises ConfigError where there is none.
     """
     plans = [
-        plan_of(settings.with_room(ranks, config.cluster.gpus_per_worker).of(_at(config, ranks, stage)))
-        for ranks in _world_sizes(settings, config)
+        plan_of(builder.with_room(ranks, config.cluster.gpus_per_worker).of(_at(config, ranks, stage)))
+        for ranks in _world_sizes(builder, config)
         for stage in STAGES
     ]
     if not plans:
@@ -59,9 +59,9 @@ def sweep_as_json(plans: list[Plan]) -> list[dict[str, Any]]:
     ]
 
 
-def _world_sizes(settings: Settings, config: RunConfig) -> Iterator[int]:
+def _world_sizes(builder: SettingBuilder, config: RunConfig) -> Iterator[int]:
     ranks = 1
-    while ranks <= TIMES * settings.cluster.gpus:
+    while ranks <= TIMES * builder.cluster.gpus:
         if config.train.global_batch_size % ranks == 0:
             yield ranks
         ranks *= 2

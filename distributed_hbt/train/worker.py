@@ -110,7 +110,7 @@ def train(
     engine = build_engine(session, ChunkedEncoder(encoder, transport_of(config)), config.train)
     inputs = build_inputs(config, session, prepared)
     objective = build_objective(config)
-    trainer = Trainer(session, engine, inputs, objective, config.train, reduces_once(config), teacher)
+    trainer = Trainer(session, engine, inputs, objective, config.train, config.reduces_once, teacher)
 
     def state(step: int) -> TrainState:
         return TrainState(
@@ -195,12 +195,6 @@ def build_inputs(config: RunConfig, session: Session, prepared: Prepared) -> Inp
         padding_free=config.model.padding_free,
         teacher=prepared.teacher,
     )
-
-
-def reduces_once(config: RunConfig) -> bool:
-    """Whether the chunks' gradients are reduced together, which keeps a whole gradient on each rank."""
-    asked = config.train.reduce_gradients
-    return asked == "once" or (asked == "auto" and config.model.lora is not None)
 
 
 def _distillation(train: TrainConfig) -> Distillation | None:

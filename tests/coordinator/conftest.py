@@ -8,7 +8,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,21 +67,10 @@ def ray_head(*flags: str) -> Iterator[Head]:
         "--object-store-memory=100000000",
     )
     log = folder / "head.log"
-    # It ends with the tests, however they end.
-    process = subprocess.Popen(
-        ["setpriv", "--pdeathsig", "KILL", "--", *command],
-        cwd=ROOT,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=log.open("wb"),
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
     try:
-        _wait_until_up(process, log)
-        yield Head(f"127.0.0.1:{port}", f"http://127.0.0.1:{dashboard_port}", environment, process.pid)
+        with _ray_node(command, environment, log) as pid:
+            yield Head(f"127.0.0.1:{port}", f"http://127.0.0.1:{dashboard_port}", environment, pid)
     finally:
-        _end(process)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -93,10 +82,18 @@ def ray_worker(head: Head, log: Path, *flags: str) -> Iterator[None]:
         *("--dashboard-agent-listen-port=0", "--node-ip-address=127.0.0.1"),
         "--object-store-memory=100000000",
     )
+    with _ray_node(command, head.environment, log):
+        yield
+
+
+@contextlib.contextmanager
+def _ray_node(command: Sequence[str], environment: dict[str, str], log: Path) -> Iterator[int]:
+    """`ray start --block`, once it is up, for the time of the block; its process id. It ends with the tests,
+    however they end."""
     process = subprocess.Popen(
         ["setpriv", "--pdeathsig", "KILL", "--", *command],
         cwd=ROOT,
-        env=head.environment,
+        env=environment,
         stdin=subprocess.DEVNULL,
         stdout=log.open("wb"),
         stderr=subprocess.STDOUT,
@@ -104,7 +101,7 @@ def ray_worker(head: Head, log: Path, *flags: str) -> Iterator[None]:
     )
     try:
         _wait_until_up(process, log)
-        yield
+        yield process.pid
     finally:
         _end(process)
 

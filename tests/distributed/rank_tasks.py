@@ -42,7 +42,6 @@ from distributed_hbt.train.worker import (
     build_objective,
     make_plan,
     prepare,
-    reduces_once,
     store_folder,
     train,
 )
@@ -112,7 +111,7 @@ def trainer(run_file: str, overrides: list[str]) -> Trainer:
     taught = prepare_teacher(config, teacher_texts(config), store, store_folder(config))
     inputs = build_inputs(config, session, Prepared(texts, store, make_plan(config, store), taught))
     objective = build_objective(config)
-    return Trainer(session, engine, inputs, objective, config.train, reduces_once(config), teacher)
+    return Trainer(session, engine, inputs, objective, config.train, config.reduces_once, teacher)
 
 
 def gradients(run_file: str, overrides: list[str], plant: str | None = None) -> dict[str, np.ndarray]:

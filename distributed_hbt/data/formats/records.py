@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from distributed_hbt.data.example import BadRow, Example
 from distributed_hbt.data.files import raw_lines
 from distributed_hbt.data.formats.fields import RowFault
-from distributed_hbt.errors import DataError
+from distributed_hbt.errors import DataError, one_line
 
 Record = dict[str, Any]
 
@@ -79,5 +79,5 @@ def _parquet(path: Path) -> Iterator[tuple[str, Record | BadRow]]:
                     number += 1
                     yield f"{path}:{number}", record
     except (pyarrow.ArrowException, OSError) as error:
-        what = f"can not be read as Parquet after row {number} ({str(error).splitlines()[0]})"
+        what = f"can not be read as Parquet after row {number} ({one_line(error)})"
         raise DataError(str(path), what, "fetch or write the file again") from error

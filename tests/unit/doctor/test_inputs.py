@@ -4,7 +4,6 @@ import http.server
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 
 from distributed_hbt.doctor import data, model, settings
 from distributed_hbt.doctor.finding import Finding
+from tests.local_hub import served_by
 from tests.unit.doctor.conftest import Examined
 
 
@@ -88,14 +88,8 @@ def hub() -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with served_by(Hub) as address:
+        yield address
 
 
 _ASK = """

@@ -8,7 +8,7 @@ from distributed_hbt.config.load import load_run
 from distributed_hbt.config.model import LoraConfig, ModelConfig
 from distributed_hbt.config.run import RunConfig
 from distributed_hbt.planner.cluster import Assumptions, ClusterDescription
-from distributed_hbt.planner.setting import Setting, Settings
+from distributed_hbt.planner.setting import Setting, SettingBuilder
 
 ROOT = Path(__file__).resolve().parents[3]
 KINDS = ("qwen3", "llama", "mistral", "gemma", "xlm-roberta")
@@ -54,7 +54,7 @@ def zero(stage: int | str) -> str:
     return f"train.deepspeed={ROOT / f'ds_configs/zero{stage}.json'}"
 
 
-_KNOWN = Settings(h100())
+_KNOWN = SettingBuilder(h100())
 """What one test has found out about a model, others need not."""
 
 
@@ -62,6 +62,6 @@ def setting_of(name: str, *overrides: str, nodes: int = 1, **assumed: Any) -> Se
     return replace(_KNOWN, cluster=h100(nodes, **assumed)).of(shipped(name, *overrides))
 
 
-def known() -> Settings:
+def known() -> SettingBuilder:
     """For one node of 8 H100."""
     return _KNOWN

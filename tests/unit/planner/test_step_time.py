@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from distributed_hbt.config.load import validate
 from distributed_hbt.config.model import LoraConfig
 from distributed_hbt.models.build import build_encoder
-from distributed_hbt.planner.setting import Setting, Settings
+from distributed_hbt.planner.setting import Setting, SettingBuilder
 from distributed_hbt.planner.step_time import (
     backward_flops,
     collective_seconds,
@@ -37,7 +37,7 @@ def small_setting(kind: str, lora: LoraConfig | None, checkpointing: bool = Fals
     data = {"sources": [{"format": "hbt_jsonl", "path": "none is read"}]}
     cluster = {"num_workers": 1}
     run = validate({"name": "small", "model": model, "data": data, "train": train, "cluster": cluster})
-    return Settings(h100()).of(run, workload_of(np.full(TEXTS, LENGTH), 2, run))
+    return SettingBuilder(h100()).of(run, workload_of(np.full(TEXTS, LENGTH), 2, run))
 
 
 def counted(kind: str, lora: LoraConfig | None, checkpointing: bool = False) -> tuple[int, int]:
