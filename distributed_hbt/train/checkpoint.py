@@ -8,6 +8,7 @@ from typing import Any
 
 import torch.distributed as dist
 
+from distributed_hbt.distributed.process_group import Ranks
 from distributed_hbt.errors import CheckpointError
 from distributed_hbt.models.manifest import EncoderManifest
 from distributed_hbt.models.saved import save_encoder
@@ -69,6 +70,25 @@ def save_checkpoint(
         partial.rename(final)
     dist.barrier()
     return final
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The checkpoint that a training goes on from, and its state."""
+
+    path: Path
+    state: TrainState
+
+
+def choose_checkpoint(directory: RunDirectory, ranks: Ranks) -> Chosen | None:
+    """The checkpoint to go on from, the same on every rank, which must call it; None where there is none.
+
+    It is known before the engine is built. Raises CheckpointError.
+    """
+    found: list[Path | None] = [last_checkpoint(directory) if ranks.is_first else None]
+    dist.broadcast_object_list(found)
+    path = found[0]
+    return None if path is None else Chosen(path, read_state(path))
 
 
 def last_checkpoint(directory: RunDirectory) -> Path | None:

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from distributed_hbt.config.run import RunConfig
@@ -31,12 +32,12 @@ from distributed_hbt.models.text import TextEncoder
 from distributed_hbt.run_directory import RunDirectory
 from distributed_hbt.stop_signals import Stopping
 from distributed_hbt.train.checkpoint import (
+    Chosen,
     Saved,
     TrainState,
     check_fits,
-    last_checkpoint,
+    choose_checkpoint,
     load_engine,
-    read_state,
     save_checkpoint,
 )
 from distributed_hbt.train.chunked import ChunkedEncoder
@@ -96,46 +97,25 @@ def train(
     `log_from` and `tracking_run` are rank 0's. Where `stopping` says so on any rank, all of them finish
     their step and write a checkpoint. Returns whether all steps are done. Raises the project's errors.
     """
-    texts, store, plan = prepared.texts, prepared.store, prepared.plan
     session = start_session(config, ranks)
-    encoder = _build_encoder(config, session, directory, len(texts.tokenizer))
-    manifest = EncoderManifest.from_config(
-        config.model,
-        embedding_dimension=encoder.dimension,
-        base="../../../base" if _has_random_base(config) else None,
-    )
-    saved = Saved(texts.tokenizer, manifest, adapter=config.model.lora is not None)
-    session.before_building(pretrained=False)  # the teacher is not partitioned, whatever the encoder is
-    teacher = build_teacher(config, encoder.dimension, session.device)
-    engine = build_engine(session, ChunkedEncoder(encoder, transport_of(config)), config.train)
-    inputs = build_inputs(config, session, prepared)
-    objective = build_objective(config)
-    trainer = Trainer(session, engine, inputs, objective, config.train, config.reduces_once, teacher)
-
-    def state(step: int) -> TrainState:
-        return TrainState(
-            step=step,
-            name=config.name,
-            seed=config.seed,
-            world_size=ranks.world_size,
-            zero_stage=session.stage,
-            store=store.fingerprint,
-            next_batch=plan.digest(step),
-            tracking_run=tracking_run,
-        )
+    state = partial(_state, config, session, prepared, tracking_run)
+    chosen = choose_checkpoint(directory, ranks)
+    if chosen is not None:
+        check_fits(chosen.path, chosen.state, state(chosen.state.step))
+    trainer, saved = _build(config, session, directory, prepared)
 
     def checkpoint(step: int) -> None:
-        path = save_checkpoint(session, engine, directory, state(step), saved)
+        path = save_checkpoint(session, trainer.engine, directory, state(step), saved)
         _log.info("wrote %s", path)
 
-    start = _resume(trainer, directory, state, saved)
+    start = _resume(trainer, chosen, saved)
     log = log_from(start) if log_from else _no_log
     profile = _profile(config, session, directory)
     with stopping or nullcontext(_never) as stop_asked:
         done = run_steps(trainer, start, log, checkpoint, stop_asked, profile)
     if ranks.is_first:
-        write_costs(directory.costs, encoder)
-    engine.destroy()
+        write_costs(directory.costs, trainer.engine.module.encoder)
+    trainer.engine.destroy()
     return done == config.train.max_steps
 
 
@@ -204,6 +184,42 @@ def _distillation(train: TrainConfig) -> Distillation | None:
     return Distillation(asked.weight, asked.temperature or train.temperature, asked.teacher_temperature)
 
 
+def _state(
+    config: RunConfig, session: Session, prepared: Prepared, tracking_run: str | None, step: int
+) -> TrainState:
+    """What a checkpoint after `step` steps says of this run."""
+    return TrainState(
+        step=step,
+        name=config.name,
+        seed=config.seed,
+        world_size=session.ranks.world_size,
+        zero_stage=session.stage,
+        store=prepared.store.fingerprint,
+        next_batch=prepared.plan.digest(step),
+        tracking_run=tracking_run,
+    )
+
+
+def _build(
+    config: RunConfig, session: Session, directory: RunDirectory, prepared: Prepared
+) -> tuple[Trainer, Saved]:
+    """The trainer at its first step, and what its encoder is saved with."""
+    tokenizer = prepared.texts.tokenizer
+    encoder = _build_encoder(config, session, directory, len(tokenizer))
+    manifest = EncoderManifest.from_config(
+        config.model,
+        embedding_dimension=encoder.dimension,
+        base="../../../base" if _has_random_base(config) else None,
+    )
+    session.before_building(pretrained=False)  # the teacher is not partitioned, whatever the encoder is
+    teacher = build_teacher(config, encoder.dimension, session.device)
+    engine = build_engine(session, ChunkedEncoder(encoder, transport_of(config)), config.train)
+    inputs = build_inputs(config, session, prepared)
+    objective = build_objective(config)
+    trainer = Trainer(session, engine, inputs, objective, config.train, config.reduces_once, teacher)
+    return trainer, Saved(tokenizer, manifest, adapter=config.model.lora is not None)
+
+
 def _build_encoder(config: RunConfig, session: Session, directory: RunDirectory, vocab_size: int) -> Encoder:
     check_device(config.model, session.device)
     session.before_building(pretrained=config.model.base is not None)
@@ -249,15 +265,10 @@ def _has_random_base(config: RunConfig) -> bool:
     return config.model.architecture is not None and config.model.lora is not None
 
 
-def _resume(
-    trainer: Trainer, directory: RunDirectory, state: Callable[[int], TrainState], saved: Saved
-) -> int:
-    """Load the last complete checkpoint, if any; the number of steps done."""
-    checkpoint = last_checkpoint(directory)
-    if checkpoint is None:
+def _resume(trainer: Trainer, chosen: Chosen | None, saved: Saved) -> int:
+    """Load the chosen checkpoint, if any; the number of steps done."""
+    if chosen is None:
         return 0
-    found = read_state(checkpoint)
-    check_fits(checkpoint, found, state(found.step))
-    load_engine(trainer.engine, checkpoint, adapter=saved.adapter)
-    _log.info("resumed from %s", checkpoint)
-    return found.step
+    load_engine(trainer.engine, chosen.path, adapter=saved.adapter)
+    _log.info("resumed from %s", chosen.path)
+    return chosen.state.step
