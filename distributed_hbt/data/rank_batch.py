@@ -26,7 +26,7 @@ class RankBatch:
     all ranks' queries, where the loss is symmetric. `own_BP` are the columns of each row's own passages,
     positive first, -1 where it has fewer, and `score_BP` what a reranker gave them, NaN where nothing.
     Token counts are of the whole global batch; `repeated_tokens` are those of passages that further rows
-    share, which are not encoded again.
+    share, which are not encoded again. `query_entries` are the rank's rows, `global_query_entries` all.
 
     Where there is a teacher, `counterpart_S` are the store's numbers of what it reads in the place of each
     sequence (of queries, then of passages; -1 for nothing), and `count_S` how many rows of the global batch
@@ -48,6 +48,7 @@ class RankBatch:
     padded_tokens: int
     repeated_tokens: int
     query_entries: NDArray[np.int64]
+    global_query_entries: NDArray[np.int64]
     counterpart_S: NDArray[np.int64] | None = None
     count_S: NDArray[np.int64] | None = None
 
@@ -110,6 +111,7 @@ class RankBatches:
             padded_tokens=sum(padded_tokens(*cut, padding_free=free) for cut in cuts),
             repeated_tokens=self._tokens_row_by_row(rows) - real_tokens,
             query_entries=local.query_B,
+            global_query_entries=rows.query_B,
             counterpart_S=counterpart_S,
             count_S=count_S,
         )

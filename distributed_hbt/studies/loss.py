@@ -36,11 +36,12 @@ def losses_of(plan: StudyPlan, logs: Sequence[TrainingLog], axis: str | None) ->
 def final_loss(log: TrainingLog) -> tuple[float, float]:
     """Mean over the last tenth of a run's steps: of the loss, and of the loss over that of guessing."""
     last = max(1, len(log.steps) // _SHARE)
-    ends = [
+    with_loss = [
         (loss, loss / math.log(1 + negatives))
-        for loss, negatives in zip(log.loss[-last:], log.num_negatives[-last:], strict=True)
+        for loss, negatives in zip(log.loss, log.num_negatives, strict=True)
         if loss is not None
     ]
+    ends = with_loss[-last:]
     return fmean(loss for loss, _ in ends), fmean(share for _, share in ends)
 
 

@@ -7,7 +7,7 @@ environment alone.
 import logging
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -43,6 +43,7 @@ from distributed_hbt.train.checkpoint import (
 from distributed_hbt.train.chunked import ChunkedEncoder
 from distributed_hbt.train.costs import write_costs
 from distributed_hbt.train.engine import Session, build_engine, start_session
+from distributed_hbt.train.finite import SkippedSteps
 from distributed_hbt.train.inputs import InputMaker, TeacherTexts
 from distributed_hbt.train.loop import StepRecord, Trainer, run_steps
 from distributed_hbt.train.profile import StepProfile
@@ -104,15 +105,20 @@ def train(
         check_fits(chosen.path, chosen.state, state(chosen.state.step))
     trainer, saved = _build(config, session, directory, prepared)
 
+    limit = config.train.max_skipped_steps
+    count = 0 if chosen is None else chosen.state.skipped_steps
+    skipped = SkippedSteps(limit, directory.skipped, prepared.store, ranks.is_first, count)
+
     def checkpoint(step: int) -> None:
-        path = save_checkpoint(session, trainer.engine, directory, state(step), saved)
+        now = replace(state(step), skipped_steps=skipped.count)
+        path = save_checkpoint(session, trainer.engine, directory, now, saved)
         _log.info("wrote %s", path)
 
     start = _resume(trainer, chosen, saved)
     log = log_from(start) if log_from else _no_log
     profile = _profile(config, session, directory)
     with stopping or nullcontext(_never) as stop_asked:
-        done = run_steps(trainer, start, log, checkpoint, stop_asked, profile)
+        done = run_steps(trainer, start, log, checkpoint, stop_asked, skipped, profile)
     if ranks.is_first:
         write_costs(directory.costs, trainer.engine.module.encoder)
     trainer.engine.destroy()
