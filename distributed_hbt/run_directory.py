@@ -12,6 +12,7 @@ from distributed_hbt.errors import ConfigError
 MAY_CHANGE = (
     *("cluster.", "mining.", "output_dir", "tracking.tags", "tracking.system_metrics"),
     *("train.deepspeed", "train.profile_steps", "train.max_skipped_steps"),
+    *("train.compare_ranks_every", "data.damaged_rows"),
 )
 """Fields that a resumed run may have otherwise: they do not touch what is trained or measured. (Whether a
 checkpoint fits the ZeRO stage is the checkpoint's to say.)"""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from distributed_hbt.data.chunks import Positions, cut_alike, padded_tokens
 from distributed_hbt.data.counterparts import Counterparts
+from distributed_hbt.data.damaged_rows import DamagedRows
 from distributed_hbt.data.plan.batch_plan import BatchPlan
 from distributed_hbt.data.rows import Int64, Rows, draw_rows
 from distributed_hbt.data.shares import Shares, make_shares
@@ -69,6 +70,7 @@ class RankBatches:
         hard_negatives_only: bool,
         symmetric: bool,
         padding_free: bool,
+        skip_damaged: bool = False,
         counterparts: Counterparts | None = None,
     ) -> None:
         self._store = store
@@ -82,11 +84,19 @@ class RankBatches:
         self._symmetric = symmetric
         self._padding_free = padding_free
         self._counterparts = counterparts
+        self._damaged = DamagedRows(store, skip=skip_damaged, says_so=rank == 0)
+
+    @property
+    def rows_looked_at(self) -> int:
+        """It grows as long as the store can be read."""
+        return self._damaged.looked_at
 
     def batch(self, step: int) -> RankBatch:
-        """This rank's share of step `step`, counted from 0."""
+        """This rank's share of step `step`, counted from 0. Raises DataError for damaged rows, unless they
+        are to be skipped."""
         store, planned = self._store, self._plan.batch(step)
         rows = draw_rows(store, planned, seed=self._seed, num_hard_negatives=self._num_hard_negatives)
+        rows = self._damaged.left_out(rows)
         shares = make_shares(rows, store.query_lengths, store.passage_lengths, self._world_size)
         local = rows.at(shares.rows[self._rank])
         lengths_by_rank = [self._lengths(rows, shares, rank) for rank in range(self._world_size)]

@@ -74,9 +74,10 @@ class SkippedSteps:
             self._write(path, batch, loss, norm, rows)
             _log.warning("step %d is skipped: %s (all in %s)", step, what, path)
         if self.count > self.limit:
+            counted = f"so were {self.count} steps, train.max_skipped_steps is {self.limit}"
             raise WorkerFailed(
                 f"step {step}",
-                f"{what} (all in {path}); {self.count} steps were not, train.max_skipped_steps is {self.limit}",
+                f"{what} (all in {path}); {counted}",
                 "lower train.learning_rate, raise train.temperature, or mend the rows; resume starts at the "
                 "last checkpoint",
             )

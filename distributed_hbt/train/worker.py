@@ -151,6 +151,7 @@ def build_batches(config: RunConfig, ranks: Ranks, store: Store, plan: BatchPlan
         hard_negatives_only=config.train.loss == "printed",
         symmetric=config.train.symmetric,
         padding_free=config.model.padding_free,
+        skip_damaged=config.data.damaged_rows == "skip",
         counterparts=None if teacher is None else Counterparts(store, teacher.language),
     )
 

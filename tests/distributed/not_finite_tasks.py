@@ -88,7 +88,7 @@ def _planted(made: Trainer, plant: str) -> Iterator[None]:
 
 
 def _state(made: Trainer) -> dict[str, Tensor]:
-    """Every weight of this rank, as it is stepped with and as it is encoded with, and the optimizer's state."""
+    """Every weight of this rank, as stepped with and as encoded with, and the optimizer's state."""
     optimizer = made.engine.optimizer
     while hasattr(optimizer, "optimizer"):
         optimizer = optimizer.optimizer

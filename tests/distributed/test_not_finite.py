@@ -67,7 +67,7 @@ def test_past_the_limit_the_run_ends_on_all_ranks_and_names_the_rows(
     assert [error for error, _ in before] == [before[0][0]] * 2
     assert before[0][0] == (
         f"step 8: the loss is not finite; its rows are {', '.join(rows[:3])} and 5 more (all in {noted}); "
-        "3 steps were not, train.max_skipped_steps is 2; lower train.learning_rate, raise train.temperature, "
+        "so were 3 steps, train.max_skipped_steps is 2; lower train.learning_rate, raise train.temperature, "
         "or mend the rows; resume starts at the last checkpoint"
     )
     assert before[0][1] == ["1", "2 skipped", "3", "4 skipped", "5", "6", "7", "8 skipped"]
