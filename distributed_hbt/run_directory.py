@@ -65,6 +65,16 @@ class RunDirectory:
         return self.path / "skipped"
 
     @property
+    def watch(self) -> Path:
+        """How far each rank is, and who of them stalled."""
+        return self.path / "watch"
+
+    @property
+    def stacks(self) -> Path:
+        """Where each rank was in the code when one of them stalled."""
+        return self.path / "stacks"
+
+    @property
     def base(self) -> Path:
         """Weights of a randomly initialised base model that adapters stand on."""
         return self.path / "base"

@@ -15,7 +15,8 @@ from distributed_hbt.data.rank_batch import RankBatch
 from distributed_hbt.losses.objective import Objective
 from distributed_hbt.stop_signals import StopAsked
 from distributed_hbt.train.engine import Session
-from distributed_hbt.train.finite import SkippedSteps, step_if_finite
+from distributed_hbt.train.finite import step_if_finite
+from distributed_hbt.train.guards import Guards
 from distributed_hbt.train.inputs import InputMaker, StepInputs
 from distributed_hbt.train.phases import Phases, not_measured
 from distributed_hbt.train.profile import StepProfile
@@ -128,7 +129,7 @@ def run_steps(
     log: Callable[[StepRecord], None],
     checkpoint: Callable[[int], None],
     stop_asked: StopAsked,
-    skipped: SkippedSteps,
+    guards: Guards,
     profile: StepProfile | None = None,
 ) -> int:
     """Steps `start` to the last, or to the one in which any rank was asked to stop; how many are done in all.
@@ -136,9 +137,10 @@ def run_steps(
     `checkpoint(n)` is called after n steps where one is due, and before a stop.
     """
     done, last = start, trainer.train.max_steps
-    with closing(trainer.inputs.ahead(start, last)) as ahead:
+    with guards.watchdog, closing(trainer.inputs.ahead(start, last)) as ahead:
         for step in range(start, last):
-            phases = not_measured if profile is None else profile.before(step)
+            guards.watchdog.step(step + 1)
+            phases = guards.watchdog.phases(not_measured if profile is None else profile.before(step))
             began = time.perf_counter()
             with phases("data"):
                 inputs = next(ahead)
@@ -147,12 +149,26 @@ def run_steps(
                 profile.after(step, record.seconds)
             log(record)
             if record.skipped:
-                skipped.note(inputs.batch, record.loss, record.grad_norm)
+                guards.skipped.note(inputs.batch, record.loss, record.grad_norm)
             done = step + 1
-            if stop or done % trainer.train.checkpoint_every == 0 or done == last:
-                checkpoint(done)
+            _keep(done, stop or done == last, trainer.train, guards, checkpoint)
             if stop:
                 break
     if profile is not None:
         profile.close()
     return done
+
+
+def _keep(
+    done: int, at_end: bool, train: TrainConfig, guards: Guards, checkpoint: Callable[[int], None]
+) -> None:
+    """After `done` steps: compare ranks and write a checkpoint, where either is due. No checkpoint has
+    weights that were not equal on all ranks."""
+    phases = guards.watchdog.phases(not_measured)
+    saves = at_end or done % train.checkpoint_every == 0
+    if saves or guards.comparison.is_due(done):
+        with phases("comparison"):
+            guards.comparison.check(done)
+    if saves:
+        with phases("checkpoint"):
+            checkpoint(done)

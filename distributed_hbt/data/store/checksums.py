@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 def row_checksums(values: NDArray[np.int32], offsets: NDArray[np.int32]) -> "array[int]":
     """CRC-32 of the tokens of every row, which are values[offsets[i] : offsets[i + 1]]."""
     edges = offsets.tolist()
-    return array("I", (crc32(values[a:b]) for a, b in pairwise(edges)))
+    return array("I", (crc32(values[a:b].data) for a, b in pairwise(edges)))
 
 
 def write_index_checksums(index: Path) -> None:
@@ -59,7 +59,7 @@ class TokenChecks:
 
     def holds(self, row: int, tokens: NDArray[np.int32]) -> bool:
         """The length comes first: a damaged offset can give a row millions of tokens."""
-        return len(tokens) == self._lengths[row] and crc32(tokens) == self._checksums[row]
+        return len(tokens) == int(self._lengths[row]) and crc32(tokens.data) == int(self._checksums[row])
 
 
 def _of_file(path: Path) -> int:
