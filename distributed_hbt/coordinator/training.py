@@ -21,7 +21,7 @@ from distributed_hbt.coordinator.room import (
 from distributed_hbt.errors import WorkerFailed
 from distributed_hbt.pipeline import due_steps
 from distributed_hbt.run_directory import RunDirectory
-from distributed_hbt.stall import Stall
+from distributed_hbt.train.stall import Stall
 
 _log = logging.getLogger(__name__)
 

@@ -82,8 +82,8 @@ def test_frozen_rank_is_named_where_no_restart_is_left(submit_to_head: Submit, h
     assert run.exit_code() == 1
     (line,) = error_lines(run.log)
     assert re.fullmatch(
-        r"hbt: error: rank 1 on \S+: does not answer any more: frozen, or its node is lost; last seen in step "
-        rf"\d+ \(.*\); stacks of the other ranks are in {run.directory}/stacks; "
+        r"hbt: error: rank 1 on \S+: does not answer any more: frozen, or its node is lost; last seen in "
+        rf"step \d+ \(.*\); stacks of the other ranks are in {run.directory}/stacks; "
         r"cluster.max_restarts \(0\) restarts are spent; submit again to resume from the last checkpoint",
         line,
     )
