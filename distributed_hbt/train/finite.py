@@ -51,6 +51,13 @@ def whole_gradient_norm(engine: Any) -> Tensor:
     return torch.nn.utils.get_total_norm(grads)
 
 
+def spoilt_weights(step: int, good: int) -> WorkerFailed:
+    """After a skipped step: the loss is not finite either for the batch of a good one, where it was."""
+    what = f"the loss is not finite, nor is it any more for the batch of step {good}: the weights are spoilt"
+    remedy = "lower train.learning_rate, raise train.temperature, or set train.max_grad_norm"
+    return WorkerFailed(f"step {step}", what, f"{remedy}; resume starts at the last checkpoint")
+
+
 @dataclass
 class SkippedSteps:
     """How many steps a run has skipped, and what of them is kept: a file each in `folder`, by rank 0."""

@@ -15,13 +15,13 @@ from distributed_hbt.data.rank_batch import RankBatch
 from distributed_hbt.losses.objective import Objective
 from distributed_hbt.stop_signals import StopAsked
 from distributed_hbt.train.engine import Session
-from distributed_hbt.train.finite import step_if_finite
+from distributed_hbt.train.finite import spoilt_weights, step_if_finite
 from distributed_hbt.train.guards import Guards
 from distributed_hbt.train.inputs import InputMaker, StepInputs
 from distributed_hbt.train.phases import Phases, not_measured
 from distributed_hbt.train.profile import StepProfile
 from distributed_hbt.train.schedule import learning_rate
-from distributed_hbt.train.step import cached_backward, plain_backward
+from distributed_hbt.train.step import cached_backward, loss_alone, plain_backward
 from distributed_hbt.train.teacher import Teacher
 
 
@@ -86,6 +86,14 @@ class Trainer:
         record = self._record(inputs.batch, mean_loss, rate, float(norm), time.perf_counter() - began)
         return replace(record, skipped=not stepped), ranks_asked > 0
 
+    def check_weights(self, good: StepInputs, step: int) -> None:
+        """After the skipped step `step`, counted from 1: whether it was its batch, or the step before has
+        spoilt the weights. `good` are the inputs of that one. Raises WorkerFailed on every rank."""
+        taught = good if self.teacher is None else self.teacher.answered(good)
+        total_2 = self._over_ranks(loss_alone(self.engine, taught, self.objective), stop_asked=False)
+        if not bool(total_2.isfinite().all()):
+            raise spoilt_weights(step, good.batch.step + 1)
+
     def _backward(self, inputs: StepInputs, phases: Phases) -> Tensor:
         if self.teacher is not None:
             with phases("teacher"):
@@ -137,6 +145,7 @@ def run_steps(
     `checkpoint(n)` is called after n steps where one is due, and before a stop.
     """
     done, last = start, trainer.train.max_steps
+    good: StepInputs | None = None  # of the last step that was not skipped
     with guards.watchdog, closing(trainer.inputs.ahead(start, last)) as ahead:
         for step in range(start, last):
             guards.watchdog.step(step + 1)
@@ -148,7 +157,11 @@ def run_steps(
             if profile is not None:
                 profile.after(step, record.seconds)
             log(record)
-            if record.skipped:
+            if not record.skipped:
+                good = inputs
+            else:
+                if good is not None:
+                    trainer.check_weights(good, record.step)
                 guards.skipped.note(inputs.batch, record.loss, record.grad_norm)
             done = step + 1
             _keep(done, stop or done == last, trainer.train, guards, checkpoint)

@@ -61,6 +61,12 @@ def cached_backward(
     return loss.detach()
 
 
+@torch.no_grad()
+def loss_alone(engine: Engine, inputs: StepInputs, objective: Objective) -> Tensor:
+    """The rank's mean loss with the weights as they are; nothing follows from it."""
+    return rank_loss(torch.cat([engine([chunk]) for chunk in inputs.chunks]), inputs, objective)
+
+
 @contextmanager
 def _reduced_once(
     engine: Engine, chunks: int, phases: Phases, *, coalesced: bool
