@@ -74,6 +74,7 @@ class RandomBatches:
             padded_tokens=padded_tokens(chunks, lengths, padding_free=free),
             repeated_tokens=0,
             query_entries=np.arange(self.rows),
+            global_query_entries=np.arange(self.rows),
         )
 
 

@@ -162,6 +162,7 @@ class MadeUpBatches:
             padded_tokens=padded_tokens(chunks, lengths),
             repeated_tokens=0,
             query_entries=np.arange(case.rows),
+            global_query_entries=np.arange(case.rows),
         )
 
     def workload(self, step: int, config: RunConfig) -> Workload:

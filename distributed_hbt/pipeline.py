@@ -5,6 +5,7 @@ Heavy libraries are imported only once the configuration and the run directory h
 
 import json
 import logging
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
@@ -60,7 +61,10 @@ def train_and_evaluate(config: RunConfig, ranks: Ranks, directory: RunDirectory)
         tracker = _open_tracker(config, ranks, directory, prepared)
         status: Status = "FAILED"
         try:
-            if not _train(config, ranks, directory, prepared, tracker, signals) or signals.asked():
+            trained = _train(
+                config, ranks, directory, prepared, tracker, signals, lambda: tracker.finish("FAILED")
+            )
+            if not trained or signals.asked():
                 raise KeyboardInterrupt
             evaluate_due(config, directory, tracker)
             status = "FINISHED"
@@ -83,7 +87,7 @@ def train_only(config: RunConfig, ranks: Ranks, directory: RunDirectory, stoppin
     with _alone(config, directory):
         tracker = _open_tracker(config, ranks, directory, prepared)
         try:
-            return _train(config, ranks, directory, prepared, tracker, stopping)
+            return _train(config, ranks, directory, prepared, tracker, stopping, tracker.close)
         finally:
             tracker.close()
 
@@ -166,8 +170,9 @@ def _train(
     prepared: "Prepared | None",
     tracker: Tracker | None,
     stopping: Stopping,
+    give_up: Callable[[], None] | None = None,
 ) -> bool:
-    """Train, in rank 0 with the `tracker`; whether all steps are done."""
+    """Train, in rank 0 with the `tracker`; whether all steps are done. `give_up`: see worker.train."""
     if prepared is None:
         return True
     import torch.distributed as dist
@@ -182,7 +187,14 @@ def _train(
             with StepLog(directory, tracker, config.train.max_steps) as log:
                 run, start = tracker.run_id, log.start
                 done = train(
-                    config, ranks, directory, prepared, log_from=start, tracking_run=run, stopping=stopping
+                    config,
+                    ranks,
+                    directory,
+                    prepared,
+                    log_from=start,
+                    tracking_run=run,
+                    stopping=stopping,
+                    give_up=give_up,
                 )
         finally:
             _log_files(directory, tracker)

@@ -11,7 +11,8 @@ from distributed_hbt.errors import ConfigError
 
 MAY_CHANGE = (
     *("cluster.", "mining.", "output_dir", "tracking.tags", "tracking.system_metrics"),
-    *("train.deepspeed", "train.profile_steps"),
+    *("train.deepspeed", "train.profile_steps", "train.max_skipped_steps"),
+    *("train.compare_ranks_every", "data.damaged_rows"),
 )
 """Fields that a resumed run may have otherwise: they do not touch what is trained or measured. (Whether a
 checkpoint fits the ZeRO stage is the checkpoint's to say.)"""
@@ -57,6 +58,21 @@ class RunDirectory:
     def profile(self) -> Path:
         """Traces and times of profiled steps."""
         return self.path / "profile"
+
+    @property
+    def skipped(self) -> Path:
+        """The rows of each step that was skipped, since its loss or gradient was not finite."""
+        return self.path / "skipped"
+
+    @property
+    def watch(self) -> Path:
+        """How far each rank is, and who of them stalled."""
+        return self.path / "watch"
+
+    @property
+    def stacks(self) -> Path:
+        """Where each rank was in the code when one of them stalled."""
+        return self.path / "stacks"
 
     @property
     def base(self) -> Path:

@@ -1,6 +1,7 @@
 """Where the records of steps go: train.jsonl, the tracker, and now and then the log."""
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Self
@@ -30,7 +31,11 @@ class StepLog:
         def write(record: StepRecord) -> None:
             content = asdict(record)
             lines.write(content)
-            numbers = {k: float(v) for k, v in content.items() if isinstance(v, int | float) and k != "step"}
+            numbers = {
+                name: float(value)
+                for name, value in content.items()
+                if isinstance(value, int | float) and name != "step" and math.isfinite(value)
+            }
             self._tracker.log_metrics({f"train/{k}": v for k, v in numbers.items()}, step=record.step)
             if record.step % max(1, self._max_steps // _SHOWN) == 0:
                 self._show(record)

@@ -243,6 +243,10 @@ class DataConfig(Section):
     """Replace words of queries by translations; null: leave queries as they are."""
     num_hard_negatives: int = Field(default=0, ge=0)
     """Hard negatives a row brings, at most; drawn anew each epoch where it has more."""
+    damaged_rows: Literal["end", "skip"] = "end"
+    """What becomes of a row whose tokens in the store are no longer those that were written (their checksum
+    says so when a batch has it). end: the run ends and names the row; skip: the next row of its batch takes
+    its place."""
     store_dir: str | None = None
     """Folder of tokenized stores; default: `<output_dir>/stores`."""
 

@@ -47,6 +47,11 @@ class ClusterConfig(Section):
     collective_timeout_seconds: int = Field(default=1800, ge=1)
     """A collective operation that takes longer ends the attempt: a rank that can not be reached stops no
     run for ever."""
+    step_timeout_seconds: int | None = Field(default=1500, ge=1)
+    """Where no part of a step has begun or ended on a rank for this time, the ranks write their stacks, and
+    the attempt ends and names the one that holds up the others. Longer than anything that a step does at once
+    (compiling takes minutes), and shorter than `collective_timeout_seconds`, after which collectives end by
+    themselves and name nobody. null: no watch."""
     grace_seconds: int = Field(default=60, ge=1)
     """After SIGTERM or Ctrl-C the ranks finish their step and write a checkpoint; whoever has not ended
     after this time is killed."""

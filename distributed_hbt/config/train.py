@@ -107,6 +107,12 @@ class TrainConfig(Section):
     """Half-open range of steps, counted from 0, whose trace and times go into `profile/` of the run."""
     checkpoint_every: int = Field(default=100, ge=1)
     """Steps between checkpoints; the last step always has one."""
+    max_skipped_steps: int = Field(default=10, ge=0)
+    """A step whose loss or gradient is not finite changes nothing and is skipped; the run ends at the first
+    one beyond this number, counted over the whole run. 0: at the first."""
+    compare_ranks_every: int | None = Field(default=100, ge=1)
+    """Steps between comparisons of the weights that all ranks hold, which also precede every checkpoint; the
+    run ends where a rank's differ. null: never."""
     deepspeed: RunPath | None = None
     """ZeRO configuration, for example ds_configs/zero2.json; null: the one that the launcher's accelerate
     configuration names, ds_configs/zero2.json where there is none."""

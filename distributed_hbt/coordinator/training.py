@@ -21,6 +21,7 @@ from distributed_hbt.coordinator.room import (
 from distributed_hbt.errors import WorkerFailed
 from distributed_hbt.pipeline import due_steps
 from distributed_hbt.run_directory import RunDirectory
+from distributed_hbt.train.stall import Stall
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +53,8 @@ def _train_with_restarts(
         shares = (training_share(cluster),)  # the evaluation has its own by now
         if stop.is_set():
             return
-        failure = _attempt(config)
+        Stall.forget(directory)
+        failure = _named(_attempt(config), directory)
         if failure is None or stop.is_set() or directory.is_complete(config.train.max_steps):
             return
         claim.clear()
@@ -75,6 +77,13 @@ def _attempt(config: RunConfig) -> Failure | None:
             failure = explain(error)
             return replace(failure, what=f"{failure.what}{lost_nodes(before, living_nodes())}")
     return None
+
+
+def _named(failure: Failure | None, directory: RunDirectory) -> Failure | None:
+    """Ranks that ended since another one stalled say so in the run directory; all that Ray knows is that they
+    died."""
+    stall = None if failure is None else Stall.of(directory)
+    return failure if failure is None or stall is None else Failure(stall.where, stall.what, failure.trace)
 
 
 def _trainer(config: RunConfig, storage: str) -> Any:

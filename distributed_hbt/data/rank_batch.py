@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from distributed_hbt.data.chunks import Positions, cut_alike, padded_tokens
 from distributed_hbt.data.counterparts import Counterparts
+from distributed_hbt.data.damaged_rows import DamagedRows
 from distributed_hbt.data.plan.batch_plan import BatchPlan
 from distributed_hbt.data.rows import Int64, Rows, draw_rows
 from distributed_hbt.data.shares import Shares, make_shares
@@ -26,7 +27,7 @@ class RankBatch:
     all ranks' queries, where the loss is symmetric. `own_BP` are the columns of each row's own passages,
     positive first, -1 where it has fewer, and `score_BP` what a reranker gave them, NaN where nothing.
     Token counts are of the whole global batch; `repeated_tokens` are those of passages that further rows
-    share, which are not encoded again.
+    share, which are not encoded again. `query_entries` are the rank's rows, `global_query_entries` all.
 
     Where there is a teacher, `counterpart_S` are the store's numbers of what it reads in the place of each
     sequence (of queries, then of passages; -1 for nothing), and `count_S` how many rows of the global batch
@@ -48,6 +49,7 @@ class RankBatch:
     padded_tokens: int
     repeated_tokens: int
     query_entries: NDArray[np.int64]
+    global_query_entries: NDArray[np.int64]
     counterpart_S: NDArray[np.int64] | None = None
     count_S: NDArray[np.int64] | None = None
 
@@ -68,6 +70,7 @@ class RankBatches:
         hard_negatives_only: bool,
         symmetric: bool,
         padding_free: bool,
+        skip_damaged: bool = False,
         counterparts: Counterparts | None = None,
     ) -> None:
         self._store = store
@@ -81,11 +84,19 @@ class RankBatches:
         self._symmetric = symmetric
         self._padding_free = padding_free
         self._counterparts = counterparts
+        self._damaged = DamagedRows(store, skip=skip_damaged, says_so=rank == 0)
+
+    @property
+    def rows_looked_at(self) -> int:
+        """It grows as long as the store can be read."""
+        return self._damaged.looked_at
 
     def batch(self, step: int) -> RankBatch:
-        """This rank's share of step `step`, counted from 0."""
+        """This rank's share of step `step`, counted from 0. Raises DataError for damaged rows, unless they
+        are to be skipped."""
         store, planned = self._store, self._plan.batch(step)
         rows = draw_rows(store, planned, seed=self._seed, num_hard_negatives=self._num_hard_negatives)
+        rows = self._damaged.left_out(rows)
         shares = make_shares(rows, store.query_lengths, store.passage_lengths, self._world_size)
         local = rows.at(shares.rows[self._rank])
         lengths_by_rank = [self._lengths(rows, shares, rank) for rank in range(self._world_size)]
@@ -110,6 +121,7 @@ class RankBatches:
             padded_tokens=sum(padded_tokens(*cut, padding_free=free) for cut in cuts),
             repeated_tokens=self._tokens_row_by_row(rows) - real_tokens,
             query_entries=local.query_B,
+            global_query_entries=rows.query_B,
             counterpart_S=counterpart_S,
             count_S=count_S,
         )

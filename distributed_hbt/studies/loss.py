@@ -36,11 +36,12 @@ def losses_of(plan: StudyPlan, logs: Sequence[TrainingLog], axis: str | None) ->
 def final_loss(log: TrainingLog) -> tuple[float, float]:
     """Mean over the last tenth of a run's steps: of the loss, and of the loss over that of guessing."""
     last = max(1, len(log.steps) // _SHARE)
-    ends = [
-        (loss, loss / math.log(1 + negatives))
-        for loss, negatives in zip(log.loss[-last:], log.num_negatives[-last:], strict=True)
-        if loss is not None
+    pairs = [
+        None if loss is None else (loss, loss / math.log(1 + negatives))
+        for loss, negatives in zip(log.loss, log.num_negatives, strict=True)
     ]
+    there = [pair for pair in pairs if pair is not None]
+    ends = [pair for pair in pairs[-last:] if pair is not None] or there[-1:]  # the last ones were skipped
     return fmean(loss for loss, _ in ends), fmean(share for _, share in ends)
 
 

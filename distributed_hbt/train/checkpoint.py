@@ -33,6 +33,7 @@ class TrainState:
     store: str
     next_batch: str
     tracking_run: str | None
+    skipped_steps: int = 0
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from distributed_hbt.data.chunks import Positions
+from distributed_hbt.data.damaged_rows import damaged
 from distributed_hbt.data.rank_batch import RankBatch, RankBatches
 from distributed_hbt.data.store import Store
 from distributed_hbt.losses.info_nce import ColumnBlocks, Columns
@@ -71,7 +72,11 @@ class TeacherTexts:
     store: Store
 
     def tokens(self, number: int, *, query: bool) -> list[int]:
-        """Of a query entry or a passage."""
+        """Of a query entry or a passage. Raises DataError for one that is damaged in the teacher's store."""
+        whole = self.store.holds_query if query else self.store.holds_passage
+        if not whole(number):
+            named = f"{self.store.where(number)}: its query" if query else self.store.docid(number)
+            raise damaged(f"the teacher's data: {named}", "its tokens are not those written", self.store)
         column = self.store.query_tokens if query else self.store.passage_tokens
         return column(number).tolist()  # type: ignore[no-any-return]
 

@@ -1,10 +1,9 @@
 """The training loop: batch, backward, step, log, checkpoint."""
 
-import math
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -13,22 +12,24 @@ from torch import Tensor
 
 from distributed_hbt.config.train import TrainConfig
 from distributed_hbt.data.rank_batch import RankBatch
-from distributed_hbt.errors import WorkerFailed
 from distributed_hbt.losses.objective import Objective
 from distributed_hbt.stop_signals import StopAsked
 from distributed_hbt.train.engine import Session
+from distributed_hbt.train.finite import spoilt_weights, step_if_finite
+from distributed_hbt.train.guards import Guards
 from distributed_hbt.train.inputs import InputMaker, StepInputs
 from distributed_hbt.train.phases import Phases, not_measured
 from distributed_hbt.train.profile import StepProfile
 from distributed_hbt.train.schedule import learning_rate
-from distributed_hbt.train.step import cached_backward, plain_backward
+from distributed_hbt.train.step import cached_backward, loss_alone, plain_backward
 from distributed_hbt.train.teacher import Teacher
 
 
 @dataclass(frozen=True)
 class StepRecord:
     """One line of train.jsonl. `step` counts finished steps; tokens are of the global batch, of which
-    `repeated_tokens` were left out: passages that further rows share are encoded once."""
+    `repeated_tokens` were left out: passages that further rows share are encoded once. A `skipped` step
+    changed nothing: its loss or its gradient was not finite."""
 
     step: int
     loss: float
@@ -42,6 +43,7 @@ class StepRecord:
     tokens_per_second: float
     seconds: float
     repeated_tokens: int
+    skipped: bool
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Trainer:
         """Do the step of these inputs; its record, and whether any rank was asked to stop.
 
         `began` is when it began (time.perf_counter), if that was before this call. The device is waited for
-        once, at the end. Raises WorkerFailed on every rank if the loss is not finite.
+        once, at the end (DeepSpeed itself waits for the gradient's norm).
         """
         began = time.perf_counter() if began is None else began
         rate = learning_rate(self.train, inputs.batch.step)
@@ -79,16 +81,18 @@ class Trainer:
         loss = self._backward(inputs, phases)
         total_2 = self._over_ranks(loss, stop_asked)
         with phases("optimizer"):
-            norm = self._step_engine()
+            norm, stepped = step_if_finite(self.engine)
         mean_loss, ranks_asked = (total_2 / self.session.ranks.world_size).tolist()
-        if not math.isfinite(mean_loss):
-            raise WorkerFailed(
-                f"step {inputs.batch.step + 1}",
-                f"the loss is {mean_loss} ({inputs.batch.kind} batch of {', '.join(inputs.batch.languages)})",
-                "lower train.learning_rate or raise train.temperature; resume starts at the last checkpoint",
-            )
-        seconds = time.perf_counter() - began
-        return self._record(inputs.batch, mean_loss, rate, float(norm), seconds), ranks_asked > 0
+        record = self._record(inputs.batch, mean_loss, rate, float(norm), time.perf_counter() - began)
+        return replace(record, skipped=not stepped), ranks_asked > 0
+
+    def check_weights(self, good: StepInputs, step: int) -> None:
+        """After the skipped step `step`, counted from 1: whether it was its batch, or the step before has
+        spoilt the weights. `good` are the inputs of that one. Raises WorkerFailed on every rank."""
+        taught = good if self.teacher is None else self.teacher.answered(good)
+        total_2 = self._over_ranks(loss_alone(self.engine, taught, self.objective), stop_asked=False)
+        if not bool(total_2.isfinite().all()):
+            raise spoilt_weights(step, good.batch.step + 1)
 
     def _backward(self, inputs: StepInputs, phases: Phases) -> Tensor:
         if self.teacher is not None:
@@ -107,16 +111,6 @@ class Trainer:
         dist.all_reduce(total_2)
         return total_2
 
-    def _step_engine(self) -> Tensor | float:
-        """Step, and return the gradient norm before clipping."""
-        if self.session.stage == 0 and not self.engine.bfloat16_enabled():
-            norm = whole_gradient_norm(self.engine)  # DeepSpeed reports none here
-            self.engine.step()
-            return norm
-        self.engine.step()
-        found: Tensor | float = self.engine.get_global_grad_norm()
-        return found
-
     def _record(self, batch: RankBatch, loss: float, rate: float, norm: float, seconds: float) -> StepRecord:
         columns = batch.passages.counts_N
         candidates = sum(batch.passage_counts) if columns is None else int(columns.sum()) + 1
@@ -133,13 +127,8 @@ class Trainer:
             tokens_per_second=batch.real_tokens / seconds,
             seconds=seconds,
             repeated_tokens=batch.repeated_tokens,
+            skipped=False,
         )
-
-
-def whole_gradient_norm(engine: Any) -> Tensor:
-    """Norm of gradients that every rank holds whole (ZeRO-0, after the reduction)."""
-    grads = [p.grad for p in engine.module.parameters() if p.grad is not None]
-    return torch.nn.utils.get_total_norm(grads)
 
 
 def run_steps(
@@ -148,6 +137,7 @@ def run_steps(
     log: Callable[[StepRecord], None],
     checkpoint: Callable[[int], None],
     stop_asked: StopAsked,
+    guards: Guards,
     profile: StepProfile | None = None,
 ) -> int:
     """Steps `start` to the last, or to the one in which any rank was asked to stop; how many are done in all.
@@ -155,9 +145,11 @@ def run_steps(
     `checkpoint(n)` is called after n steps where one is due, and before a stop.
     """
     done, last = start, trainer.train.max_steps
-    with closing(trainer.inputs.ahead(start, last)) as ahead:
+    good: StepInputs | None = None  # of the last step that was not skipped
+    with guards.watchdog, closing(trainer.inputs.ahead(start, last)) as ahead:
         for step in range(start, last):
-            phases = not_measured if profile is None else profile.before(step)
+            guards.watchdog.step(step + 1)
+            phases = guards.watchdog.phases(not_measured if profile is None else profile.before(step))
             began = time.perf_counter()
             with phases("data"):
                 inputs = next(ahead)
@@ -165,11 +157,31 @@ def run_steps(
             if profile is not None:
                 profile.after(step, record.seconds)
             log(record)
+            if not record.skipped:
+                good = inputs
+            else:
+                if good is not None:
+                    trainer.check_weights(good, record.step)
+                guards.skipped.note(inputs.batch, record.loss, record.grad_norm)
             done = step + 1
-            if stop or done % trainer.train.checkpoint_every == 0 or done == last:
-                checkpoint(done)
+            _keep(done, stop or done == last, trainer.train, guards, checkpoint)
             if stop:
                 break
     if profile is not None:
         profile.close()
     return done
+
+
+def _keep(
+    done: int, at_end: bool, train: TrainConfig, guards: Guards, checkpoint: Callable[[int], None]
+) -> None:
+    """After `done` steps: compare ranks and write a checkpoint, where either is due. No checkpoint has
+    weights that were not equal on all ranks."""
+    phases = guards.watchdog.phases(not_measured)
+    saves = at_end or done % train.checkpoint_every == 0
+    if saves or guards.comparison.is_due(done):
+        with phases("comparison"):
+            guards.comparison.check(done)
+    if saves:
+        with phases("checkpoint"):
+            checkpoint(done)

@@ -14,6 +14,7 @@ from torch import Tensor
 from distributed_hbt.distributed.gather import gather
 from distributed_hbt.losses.embedding_distance import embedding_distance
 from distributed_hbt.losses.objective import GlobalEmbeddings, Objective, contrastive_loss
+from distributed_hbt.train.finite import spoiling
 from distributed_hbt.train.inputs import StepInputs, TaughtInputs
 from distributed_hbt.train.phases import Phases, not_measured
 
@@ -26,7 +27,7 @@ def plain_backward(
     """One forward and one backward through all chunks. Returns the rank's mean loss, detached."""
     with phases("forward"):
         embedding_SD = engine(inputs.chunks)
-    loss = rank_loss(embedding_SD, inputs, objective, phases)
+    loss = spoiling(rank_loss(embedding_SD, inputs, objective, phases))
     with phases("backward"):
         engine.backward(loss)
     return loss.detach()
@@ -46,7 +47,7 @@ def cached_backward(
     with torch.no_grad(), phases("forward without gradient"):
         parts = [engine([chunk]) for chunk in inputs.chunks]
     embedding_SD = torch.cat(parts).requires_grad_()
-    loss = rank_loss(embedding_SD, inputs, objective, phases)
+    loss = spoiling(rank_loss(embedding_SD, inputs, objective, phases))
     with phases("loss"):
         (grad_SD,) = torch.autograd.grad(loss, embedding_SD)
     grads = torch.split(grad_SD, [len(part) for part in parts])
@@ -58,6 +59,12 @@ def cached_backward(
             with phases("backward"):
                 engine.backward((embedding_BD * grad_BD).sum())
     return loss.detach()
+
+
+@torch.no_grad()
+def loss_alone(engine: Engine, inputs: StepInputs, objective: Objective) -> Tensor:
+    """The rank's mean loss with the weights as they are; nothing follows from it."""
+    return rank_loss(torch.cat([engine([chunk]) for chunk in inputs.chunks]), inputs, objective)
 
 
 @contextmanager

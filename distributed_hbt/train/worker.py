@@ -7,7 +7,7 @@ environment alone.
 import logging
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -43,6 +43,7 @@ from distributed_hbt.train.checkpoint import (
 from distributed_hbt.train.chunked import ChunkedEncoder
 from distributed_hbt.train.costs import write_costs
 from distributed_hbt.train.engine import Session, build_engine, start_session
+from distributed_hbt.train.guards import build_guards
 from distributed_hbt.train.inputs import InputMaker, TeacherTexts
 from distributed_hbt.train.loop import StepRecord, Trainer, run_steps
 from distributed_hbt.train.profile import StepProfile
@@ -91,11 +92,13 @@ def train(
     log_from: LogFrom | None = None,
     tracking_run: str | None = None,
     stopping: Stopping | None = None,
+    give_up: Callable[[], None] | None = None,
 ) -> bool:
     """Train to the last step, from the last complete checkpoint where there is one.
 
     `log_from` and `tracking_run` are rank 0's. Where `stopping` says so on any rank, all of them finish
-    their step and write a checkpoint. Returns whether all steps are done. Raises the project's errors.
+    their step and write a checkpoint. `give_up` is called before the process ends since a rank stalls.
+    Returns whether all steps are done. Raises the project's errors.
     """
     session = start_session(config, ranks)
     state = partial(_state, config, session, prepared, tracking_run)
@@ -104,15 +107,19 @@ def train(
         check_fits(chosen.path, chosen.state, state(chosen.state.step))
     trainer, saved = _build(config, session, directory, prepared)
 
+    skipped = 0 if chosen is None else chosen.state.skipped_steps
+    guards = build_guards(config, trainer, directory, prepared.store, skipped=skipped, give_up=give_up)
+
     def checkpoint(step: int) -> None:
-        path = save_checkpoint(session, trainer.engine, directory, state(step), saved)
+        now = replace(state(step), skipped_steps=guards.skipped.count)
+        path = save_checkpoint(session, trainer.engine, directory, now, saved)
         _log.info("wrote %s", path)
 
     start = _resume(trainer, chosen, saved)
     log = log_from(start) if log_from else _no_log
     profile = _profile(config, session, directory)
     with stopping or nullcontext(_never) as stop_asked:
-        done = run_steps(trainer, start, log, checkpoint, stop_asked, profile)
+        done = run_steps(trainer, start, log, checkpoint, stop_asked, guards, profile)
     if ranks.is_first:
         write_costs(directory.costs, trainer.engine.module.encoder)
     trainer.engine.destroy()
@@ -145,6 +152,7 @@ def build_batches(config: RunConfig, ranks: Ranks, store: Store, plan: BatchPlan
         hard_negatives_only=config.train.loss == "printed",
         symmetric=config.train.symmetric,
         padding_free=config.model.padding_free,
+        skip_damaged=config.data.damaged_rows == "skip",
         counterparts=None if teacher is None else Counterparts(store, teacher.language),
     )
 

@@ -66,6 +66,9 @@ def read_zero(path: str) -> dict[str, Any]:
     for key, field in RUN_OWNED.items():
         if key in content:
             raise ConfigError(path, f"restates {key}", f"remove it; {field} of the run decides")
+    if content["zero_optimization"].get("compute_grad_norm") is False:
+        what = "turns off zero_optimization.compute_grad_norm, which tells gradients that are not finite"
+        raise ConfigError(path, what, "leave it out")
     _check_offload(path, content["zero_optimization"])
     return content
 

@@ -74,6 +74,22 @@ def test_last_restart_spent_names_rank_node_and_cause(submit_to_head: Submit, he
     assert mlflow_run(run.directory).info.status == "FAILED"
 
 
+def test_frozen_rank_is_named_where_no_restart_is_left(submit_to_head: Submit, head: Head) -> None:
+    """Ranks that end since another one stalls: Ray knows that they died, and would have them be the cause."""
+    run = submit_to_head("frozen", "cluster.step_timeout_seconds=10", "cluster.max_restarts=0")
+    run.wait_for_step(MIDDLE)
+    ranks(run.directory, head.descendants())[1].send_signal(signal.SIGSTOP)
+    assert run.exit_code() == 1
+    (line,) = error_lines(run.log)
+    assert re.fullmatch(
+        r"hbt: error: rank 1 on \S+: does not answer any more: frozen, or its node is lost; last seen in "
+        rf"step \d+ \(.*\); stacks of the other ranks are in {run.directory}/stacks; "
+        r"cluster.max_restarts \(0\) restarts are spent; submit again to resume from the last checkpoint",
+        line,
+    )
+    assert mlflow_run(run.directory).info.status == "FAILED"
+
+
 def test_killed_coordinator_is_followed_by_one_that_goes_on(
     submit: Submit, whole_losses: list[float]
 ) -> None:

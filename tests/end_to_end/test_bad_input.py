@@ -369,14 +369,17 @@ def test_foreign_or_damaged_checkpoint_is_refused(
     assert "Traceback" not in done.stderr
 
 
-def test_loss_that_is_not_finite_ends_the_run(programs: Any, tmp_path: Path) -> None:
-    """A run that trains on from NaN, or that saves it."""
+def test_weights_that_one_step_has_spoilt_end_the_run(programs: Any, tmp_path: Path) -> None:
+    """A run that skips all further steps, or that saves what gives no finite loss."""
     write_run(tmp_path, train={"learning_rate": 1e30, "warmup_steps": 0, "checkpoint_every": 10})
     done = programs.hbt("train", tmp_path / "run.yaml")
     assert done.returncode == 1, done.stderr
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("hbt: error")]
-    assert "the loss is nan" in line
-    assert "step " in line
+    assert re.fullmatch(
+        r"hbt: error: step \d: the loss is not finite, nor is it any more for the batch of step \d: "
+        r"the weights are spoilt; lower train.learning_rate, .*",
+        line,
+    )
     assert not list((tmp_path / "runs/tiny/checkpoints").glob("*"))
 
 

@@ -49,7 +49,7 @@ def test_run_directory_is_the_contract_s(whole_run: Path) -> None:
         assert (checkpoint / "encoder" / "encoder.json").is_file()
     keys = (
         "step loss lr grad_norm batch_kind languages num_negatives "
-        "real_tokens padded_tokens tokens_per_second seconds repeated_tokens"
+        "real_tokens padded_tokens tokens_per_second seconds repeated_tokens skipped"
     )
     for line in steps(whole_run):
         assert list(line) == keys.split()

@@ -20,7 +20,11 @@ def run_file(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     "override",
-    ["cluster.num_workers=8", f"train.deepspeed={ROOT}/ds_configs/zero3.json"],
+    [
+        *("cluster.num_workers=8", f"train.deepspeed={ROOT}/ds_configs/zero3.json"),
+        *("train.max_skipped_steps=99", "train.compare_ranks_every=7", "data.damaged_rows=skip"),
+        "cluster.step_timeout_seconds=7",
+    ],
 )
 def test_what_does_not_touch_training_may_change(run_file: Path, override: str) -> None:
     """A run that can not go on because it has another number of machines."""

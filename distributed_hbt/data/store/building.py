@@ -13,6 +13,7 @@ from distributed_hbt.config.data import DataConfig
 from distributed_hbt.data.bad_rows import BadRows
 from distributed_hbt.data.check import good_examples
 from distributed_hbt.data.example import Example
+from distributed_hbt.data.store.checksums import write_index_checksums
 from distributed_hbt.data.store.columns import DatasetWriter
 from distributed_hbt.data.store.counts import counts
 from distributed_hbt.data.store.entries import INDEX_ARRAYS, Entries, EntryCollector
@@ -72,6 +73,8 @@ def _write_arrays(folder: Path, entries: Entries, queries: DatasetWriter, passag
         **{name: getattr(index, name) for name in INDEX_ARRAYS},
         "query_lengths": np.asarray(queries.lengths, dtype=np.int32),
         "passage_lengths": np.asarray(passages.lengths, dtype=np.int32),
+        "query_checksums": np.asarray(queries.checksums, dtype=np.uint32),
+        "passage_checksums": np.asarray(passages.checksums, dtype=np.uint32),
     }
     for name, lists in (("positive", entries.positives), ("negative", entries.negatives)):
         arrays |= {
@@ -81,6 +84,7 @@ def _write_arrays(folder: Path, entries: Entries, queries: DatasetWriter, passag
         }
     for name, values in arrays.items():
         np.save(folder / f"{name}.npy", values, allow_pickle=False)
+    write_index_checksums(folder)
 
 
 def _bad(report: BadRows) -> dict[str, Any]:

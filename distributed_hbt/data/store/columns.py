@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from distributed_hbt.data.store.checksums import row_checksums
 from distributed_hbt.errors import DataError
 
 TOKENS = "input_ids"
@@ -23,7 +24,8 @@ class DatasetWriter:
     """Writes a folder that `datasets.load_from_disk` reads. Holds 1,000 rows at a time.
 
     `columns`: name -> Arrow type name of each further column; with `tokenize`, the texts given with the
-    rows become the column `input_ids`, and `lengths` (int32, one a row) counts their tokens.
+    rows become the column `input_ids`; `lengths` (int32, one a row) counts their tokens, and `checksums`
+    (uint32) are those of them.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class DatasetWriter:
         self._rows: list[tuple[Any, ...]] = []
         self._texts: list[str] = []
         self.lengths = array("i")
+        self.checksums = array("I")
 
     def add(self, row: tuple[Any, ...], text: str = "") -> None:
         """One row: the values of `columns` in their order, and its text."""
@@ -85,6 +88,7 @@ class DatasetWriter:
         self.lengths.extend(lengths)
         offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int32)
         values = np.fromiter(chain.from_iterable(token_lists), dtype=np.int32, count=int(offsets[-1]))
+        self.checksums.extend(row_checksums(values, offsets))
         return pyarrow.ListArray.from_arrays(offsets, values)
 
     def _describe(self) -> None:

@@ -12,6 +12,7 @@ from distributed_hbt.data.bad_rows import BadRows
 from distributed_hbt.data.build_once import damage
 from distributed_hbt.data.example import BadRow
 from distributed_hbt.data.plan.index import PlanIndex
+from distributed_hbt.data.store.checksums import TokenChecks, check_index
 from distributed_hbt.data.store.columns import TokenColumn, load_dataset
 from distributed_hbt.data.store.counts import source_counts
 from distributed_hbt.data.store.digest import digest
@@ -34,11 +35,13 @@ class Store:
     """Tokens of every distinct text once, and the index that says who answers whom.
 
     Numbers: queries (query entries) 0 to Q - 1, answers (the passages of one group in one language) 0 to
-    A - 1, passages 0 to P - 1, groups 0 to G - 1. Arrays are read-only views of mapped files.
+    A - 1, passages 0 to P - 1, groups 0 to G - 1. Arrays are read-only views of mapped files. All of the
+    index is read once, for its checksums; whether a row's tokens are whole is asked row by row.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        has_checksums = check_index(folder / "index")
         self._content: dict[str, Any] = json.loads((folder / "store.json").read_text(encoding="utf-8"))
         self._query_tokens = TokenColumn(load_dataset(folder / "queries"))
         self._passage_tokens = TokenColumn(load_dataset(folder / "passages"))
@@ -57,6 +60,13 @@ class Store:
         self._negative_values: Int64 = self._array("negative_values")
         self._positive_scores: NDArray[np.float32] = self._array("positive_scores")
         self._negative_scores: NDArray[np.float32] = self._array("negative_scores")
+
+        self._query_checks = self._checks("query", self.query_lengths) if has_checksums else None
+        self._passage_checks = self._checks("passage", self.passage_lengths) if has_checksums else None
+
+    @property
+    def folder(self) -> Path:
+        return self._folder
 
     @property
     def fingerprint(self) -> str:
@@ -90,6 +100,15 @@ class Store:
     def passage_tokens(self, passage: int) -> Int32:
         """int32[n]: token ids of a passage, prompt and EOS included."""
         return self._passage_tokens[passage]
+
+    def holds_query(self, query: int) -> bool:
+        """Whether a query's tokens are those that were written; True where the store has no checksums."""
+        return self._query_checks is None or self._query_checks.holds(query, self._query_tokens[query])
+
+    def holds_passage(self, passage: int) -> bool:
+        """Whether a passage's tokens are those that were written; True where the store has no checksums."""
+        tokens, checks = self._passage_tokens, self._passage_checks
+        return checks is None or checks.holds(passage, tokens[passage])
 
     def positives(self, answer: int) -> Int64:
         """Passages that answer: int64[n], n > 0, distinct, in the order of the data."""
@@ -154,6 +173,9 @@ class Store:
     @cached_property
     def _groups(self) -> Any:
         return load_dataset(self._folder / "groups")
+
+    def _checks(self, kind: str, lengths: Int32) -> TokenChecks:
+        return TokenChecks(lengths, self._array(f"{kind}_checksums"))
 
     def _array(self, name: str) -> NDArray[Any]:
         path = self._folder / "index" / f"{name}.npy"

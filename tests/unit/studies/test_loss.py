@@ -28,6 +28,7 @@ def test_the_final_loss_is_the_mean_of_the_last_tenth() -> None:
     assert final_loss(found) == pytest.approx((3.0, 3.0 / math.log(64)))
     assert final_loss(log([9.0] * 18 + [2.0, None], 63))[0] == 2.0
     assert final_loss(log([5.0, 7.0], 63))[0] == 7.0
+    assert final_loss(log([5.0, 7.0, None], 63))[0] == 7.0
 
 
 def test_guessing_is_1_whatever_the_batch() -> None:

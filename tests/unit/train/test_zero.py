@@ -69,6 +69,14 @@ def test_file_may_not_restate_what_the_run_owns(key: str, tmp_path: Path) -> Non
         read_zero(str(file))
 
 
+def test_file_may_not_turn_off_the_gradient_s_norm(tmp_path: Path) -> None:
+    """Steps with a gradient that is not finite, since nobody looks at it."""
+    file = tmp_path / "z.json"
+    file.write_text(json.dumps({"zero_optimization": {"stage": 2, "compute_grad_norm": False}}))
+    with pytest.raises(ConfigError, match="compute_grad_norm"):
+        read_zero(str(file))
+
+
 def test_run_level_facts_are_injected() -> None:
     """DeepSpeed's own default of clipping at 1.0 where the run asks for none."""
     config = run(None, global_batch_size=24, max_grad_norm=None)
