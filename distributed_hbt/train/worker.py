@@ -31,6 +31,7 @@ from distributed_hbt.models.saved import save_base
 from distributed_hbt.models.text import TextEncoder
 from distributed_hbt.run_directory import RunDirectory
 from distributed_hbt.stop_signals import Stopping
+from distributed_hbt.train.another_world import load_from_other_ranks
 from distributed_hbt.train.checkpoint import (
     Chosen,
     Saved,
@@ -269,6 +270,15 @@ def _resume(trainer: Trainer, chosen: Chosen | None, saved: Saved) -> int:
     """Load the chosen checkpoint, if any; the number of steps done."""
     if chosen is None:
         return 0
-    load_engine(trainer.engine, chosen.path, adapter=saved.adapter)
-    _log.info("resumed from %s", chosen.path)
-    return chosen.state.step
+    found, session = chosen.state, trainer.session
+    then, now = (found.world_size, found.zero_stage), (session.ranks.world_size, session.stage)
+    if then == now or session.stage == 0:
+        load_engine(trainer.engine, chosen.path, adapter=saved.adapter)
+        _log.info("resumed from %s", chosen.path)
+    else:
+        load_from_other_ranks(
+            trainer.engine, chosen.path, session.ranks, found_world_size=then[0], found_stage=then[1]
+        )
+        what = "resumed from %s, which %d ranks under ZeRO-%d wrote; these are %d under ZeRO-%d"
+        _log.info(what, chosen.path, *then, *now)
+    return found.step
