@@ -34,8 +34,8 @@ def can_change(found_stage: int, stage: int) -> bool:
 def load_from_other_ranks(
     engine: Any, checkpoint: Path, ranks: Ranks, *, found_stage: int, found_world_size: int
 ) -> None:
-    """Load weights and optimizer that `found_world_size` ranks under ZeRO `found_stage` (1, 2, 3) have written;
-    every rank must call it. Raises CheckpointError."""
+    """Load weights and optimizer that `found_world_size` ranks under ZeRO `found_stage` (1, 2, 3) have
+    written; every rank must call it. Raises CheckpointError."""
     folder = checkpoint / "engine"
     try:
         saved = read_optimizer(folder, stage=found_stage, world_size=found_world_size)
@@ -133,9 +133,7 @@ def _settle_weights(engine: Any) -> None:
     if engine.zero_optimization_stage() < 3:
         optimizer.update_lp_params()
         return
-    pairs = zip(
-        optimizer.fp16_partitioned_groups_flat, optimizer.fp32_partitioned_groups_flat, strict=True
-    )
+    pairs = zip(optimizer.fp16_partitioned_groups_flat, optimizer.fp32_partitioned_groups_flat, strict=True)
     for computed, stepped in pairs:
         computed.data.copy_(stepped.data)
     optimizer.checkpoint_event_epilogue()

@@ -256,7 +256,7 @@ def _no_log(record: StepRecord) -> None:
     """Ranks other than the first log nothing."""
 
 
-def _never() -> bool:
+def _never(*, at_checkpoint: bool = False) -> bool:
     """Nobody asks a training to stop that was given nobody to ask."""
     return False
 

@@ -273,10 +273,10 @@ def state_loaded(run_file: str, overrides: list[str]) -> dict[str, np.ndarray]:
 
     AcceleratorState._reset_state(reset_partial_state=True)
     config = load_run(Path(run_file), overrides)
-    ranks, directory = ranks_from_environment(), check_run_directory(config)
+    ranks, directory, prepared = ranks_from_environment(), check_run_directory(config), prepare(config)
     session = start_session(config, ranks)
     chosen = choose_checkpoint(directory, ranks)
-    made, saved = _build(config, session, directory, prepare(config))
+    made, saved = _build(config, session, directory, prepared)
     _resume(made, chosen, saved)
     optimizer = made.engine.optimizer
     if session.stage < 3:

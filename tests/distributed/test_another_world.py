@@ -86,7 +86,8 @@ def test_losses_go_on_as_if_nothing_had_changed(
 
 @pytest.mark.parametrize("then", [1, 4])
 @pytest.mark.parametrize(
-    ("stage", "options"), [(1, ()), (1, (BFLOAT16,)), (2, (LORA,)), (2, (BFLOAT16,)), (3, ()), (3, (LORA, BFLOAT16))]
+    ("stage", "options"),
+    [(1, ()), (1, (BFLOAT16,)), (2, (LORA,)), (2, (BFLOAT16,)), (3, ()), (3, (LORA, BFLOAT16))],
 )
 def test_state_is_that_of_the_checkpoint_bit_for_bit(
     pools: dict[int, RankPool],
@@ -123,7 +124,9 @@ def test_another_stage_to_or_from_zero_is_refused(
 ) -> None:
     """ZeRO-0 that begins with empty moments, without a word."""
     run = stopped(2, 2)
-    with pytest.raises(RuntimeError, match="has zero_stage 2, this run 0; use the ds_configs file of stage 2"):
+    with pytest.raises(
+        RuntimeError, match="has zero_stage 2, this run 0; use the ds_configs file of stage 2"
+    ):
         pools[2].run("train_until", str(run_file), [*run.overrides, *zero_overrides(0)], None)
 
 
