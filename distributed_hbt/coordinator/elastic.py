@@ -112,7 +112,7 @@ class Growth:
         self._config = config
         self._ranks = ranks
         self._larger = larger
-        self._seconds = seconds
+        self.seconds = seconds
         self._stop_file = stop_file
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="growth", daemon=True)
@@ -134,10 +134,10 @@ class Growth:
 
     def _watch(self) -> None:
         since: float | None = None
-        while not self._end.wait(min(self._seconds / 4, _LOOK_SECONDS)):
+        while not self._end.wait(min(self.seconds / 4, _LOOK_SECONDS)):
             size = self._room_for()
             since = None if size is None else since or time.monotonic()
-            lasting = since is not None and time.monotonic() - since >= self._seconds
+            lasting = since is not None and time.monotonic() - since >= self.seconds
             if lasting and self.wanted is None:
                 _log.info(
                     "there is room for %s ranks: these %d end at their next checkpoint", size, self._ranks
