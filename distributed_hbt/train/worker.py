@@ -31,14 +31,11 @@ from distributed_hbt.models.saved import save_base
 from distributed_hbt.models.text import TextEncoder
 from distributed_hbt.run_directory import RunDirectory
 from distributed_hbt.stop_signals import Stopping
-from distributed_hbt.train.another_world import load_from_other_ranks
 from distributed_hbt.train.checkpoint import (
-    Chosen,
     Saved,
     TrainState,
     check_fits,
     choose_checkpoint,
-    load_engine,
     save_checkpoint,
 )
 from distributed_hbt.train.chunked import ChunkedEncoder
@@ -47,6 +44,7 @@ from distributed_hbt.train.engine import Session, build_engine, start_session
 from distributed_hbt.train.inputs import InputMaker, TeacherTexts
 from distributed_hbt.train.loop import StepRecord, Trainer, run_steps
 from distributed_hbt.train.profile import StepProfile
+from distributed_hbt.train.resume import resume
 from distributed_hbt.train.teacher import build_teacher, prepare_teacher, teacher_texts, transport_of
 
 _log = logging.getLogger(__name__)
@@ -109,7 +107,7 @@ def train(
         path = save_checkpoint(session, trainer.engine, directory, state(step), saved)
         _log.info("wrote %s", path)
 
-    start = _resume(trainer, chosen, saved)
+    start = resume(trainer, chosen, saved)
     log = log_from(start) if log_from else _no_log
     profile = _profile(config, session, directory)
     with stopping or nullcontext(_never) as stop_asked:
@@ -264,21 +262,3 @@ def _never(*, at_checkpoint: bool = False) -> bool:
 def _has_random_base(config: RunConfig) -> bool:
     """Adapters on random weights: the run keeps those, since nobody else has them."""
     return config.model.architecture is not None and config.model.lora is not None
-
-
-def _resume(trainer: Trainer, chosen: Chosen | None, saved: Saved) -> int:
-    """Load the chosen checkpoint, if any; the number of steps done."""
-    if chosen is None:
-        return 0
-    found, session = chosen.state, trainer.session
-    then, now = (found.world_size, found.zero_stage), (session.ranks.world_size, session.stage)
-    if then == now or session.stage == 0:
-        load_engine(trainer.engine, chosen.path, adapter=saved.adapter)
-        _log.info("resumed from %s", chosen.path)
-    else:
-        load_from_other_ranks(
-            trainer.engine, chosen.path, session.ranks, found_world_size=then[0], found_stage=then[1]
-        )
-        what = "resumed from %s, which %d ranks under ZeRO-%d wrote; these are %d under ZeRO-%d"
-        _log.info(what, chosen.path, *then, *now)
-    return found.step

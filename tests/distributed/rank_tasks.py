@@ -32,12 +32,12 @@ from distributed_hbt.train.inputs import InputMaker
 from distributed_hbt.train.inputs import _tensors as input_tensors
 from distributed_hbt.train.loop import StepRecord, Trainer
 from distributed_hbt.train.phases import not_measured
+from distributed_hbt.train.resume import resume
 from distributed_hbt.train.teacher import build_teacher, prepare_teacher, teacher_texts, transport_of
 from distributed_hbt.train.weights import whole_weights
 from distributed_hbt.train.worker import (
     Prepared,
     _build,
-    _resume,
     adapt_layers,
     build_batches,
     build_inputs,
@@ -277,7 +277,7 @@ def state_loaded(run_file: str, overrides: list[str]) -> dict[str, np.ndarray]:
     session = start_session(config, ranks)
     chosen = choose_checkpoint(directory, ranks)
     made, saved = _build(config, session, directory, prepared)
-    _resume(made, chosen, saved)
+    resume(made, chosen, saved)
     optimizer = made.engine.optimizer
     if session.stage < 3:
         optimizer._lazy_init_hp_params_optimizer_state()  # else done in the first step
