@@ -153,7 +153,9 @@ def run_steps(
             began = time.perf_counter()
             with phases("data"):
                 inputs = next(ahead)
-            record, stop = trainer.step(inputs, began=began, stop_asked=stop_asked(), phases=phases)
+            due = (step + 1) % trainer.train.checkpoint_every == 0 or step + 1 == last
+            asked = stop_asked(at_checkpoint=due)
+            record, stop = trainer.step(inputs, began=began, stop_asked=asked, phases=phases)
             if profile is not None:
                 profile.after(step, record.seconds)
             log(record)
@@ -164,7 +166,7 @@ def run_steps(
                     trainer.check_weights(good, record.step)
                 guards.skipped.note(inputs.batch, record.loss, record.grad_norm)
             done = step + 1
-            _keep(done, stop or done == last, trainer.train, guards, checkpoint)
+            _keep(done, guards, checkpoint, saves=stop or due)
             if stop:
                 break
     if profile is not None:
@@ -172,13 +174,10 @@ def run_steps(
     return done
 
 
-def _keep(
-    done: int, at_end: bool, train: TrainConfig, guards: Guards, checkpoint: Callable[[int], None]
-) -> None:
+def _keep(done: int, guards: Guards, checkpoint: Callable[[int], None], *, saves: bool) -> None:
     """After `done` steps: compare ranks and write a checkpoint, where either is due. No checkpoint has
     weights that were not equal on all ranks."""
     phases = guards.watchdog.phases(not_measured)
-    saves = at_end or done % train.checkpoint_every == 0
     if saves or guards.comparison.is_due(done):
         with phases("comparison"):
             guards.comparison.check(done)
