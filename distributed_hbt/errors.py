@@ -1,5 +1,7 @@
 """The errors that users see. Each is one line: where, what is wrong, and the remedy."""
 
+from distributed_hbt.masking import masked
+
 
 class HbtError(Exception):
     """Base of all errors addressed to the user.
@@ -17,7 +19,7 @@ class HbtError(Exception):
         super().__init__(where, what, remedy)
 
     def __str__(self) -> str:
-        return " ".join(f"{self.where}: {self.what}; {self.remedy}".split())
+        return masked(" ".join(f"{self.where}: {self.what}; {self.remedy}".split()))
 
 
 class ConfigError(HbtError, ValueError):
