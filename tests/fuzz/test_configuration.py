@@ -91,11 +91,15 @@ def test_many_values_of_a_run_file_exchanged(tally: Tally, tmp_path: Path) -> No
 def test_damaged_overrides(tally: Tally, first: int, stop: int) -> None:
     """An override that is no key, no YAML, or goes into what has no keys."""
     content = yaml.safe_load(SHIPPED[0].read_text(encoding="utf-8"))
-    keys = [".".join(map(str, path)) for path in leaf_paths(content)]
+    places = leaf_paths(content)
     for seed in range(first, stop):
         rng = random.Random(f"override:{seed}")
-        key = "".join(c for c in rng.choice(keys) if rng.random() > 0.05)
-        value = json.dumps(changed(content, rng))[: rng.choice((3, 30, 300))]
+        place = rng.choice(places)
+        key = "".join(c for c in ".".join(map(str, place)) if rng.random() > 0.02)
+        here = content
+        for part in place:
+            here = here[part]
+        value = json.dumps(changed(here, rng) if rng.random() < 0.7 else here)[: rng.choice((3, 30, 300))]
         outcome = run(["show-config", str(SHIPPED[0]), f"{key}={value}"])
         found = list(faults_of(outcome))
         tally.counts["override", "FAULT" if found else OUTCOMES[outcome.code != 0]] += 1

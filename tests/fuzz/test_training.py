@@ -9,7 +9,6 @@ import pytest
 from tests.distributed.run_for_tests import write_run
 from tests.fuzz.cases import Target, run
 from tests.fuzz.conftest import FuzzOf
-from tests.fuzz.counts import cases
 
 RUN = "run"
 
@@ -60,8 +59,10 @@ def stopped_after_two(folder: Path, arguments: Sequence[str]) -> Callable[[], No
     return back
 
 
-@pytest.mark.parametrize("stage", [0, 2, 3])
-@cases(1, 26)
+@pytest.mark.parametrize(
+    ("stage", "first", "stop"),
+    [(2, 0, 2), *(pytest.param(stage, 2, 27, marks=pytest.mark.fuzz) for stage in (0, 2, 3))],
+)
 def test_a_damaged_run_directory(fuzzed: FuzzOf, tmp_path: Path, stage: int, first: int, stop: int) -> None:
     """A training that goes on from half a checkpoint, or a traceback of pickle or DeepSpeed."""
     given = training(tmp_path, stage)
