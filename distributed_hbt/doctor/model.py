@@ -53,7 +53,7 @@ def _folder_trouble(folder: Path) -> str | None:
         return "is no folder"
     try:
         json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         return f"has no config.json that can be read ({error})"
     names = [_WHOLE] if (folder / _WHOLE).is_file() else []
     if (folder / _INDEX).is_file():
@@ -61,7 +61,7 @@ def _folder_trouble(folder: Path) -> str | None:
             names = sorted(
                 set(json.loads((folder / _INDEX).read_text(encoding="utf-8"))["weight_map"].values())
             )
-        except (OSError, ValueError, KeyError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
             return f"has an {_INDEX} that can not be read ({error})"
     if not names:
         return f"has no weights ({_WHOLE} or {_INDEX})"

@@ -71,7 +71,7 @@ def model_family(model: ModelConfig) -> str:
     try:
         content = json.loads((Path(base) / "config.json").read_text(encoding="utf-8"))
         return str(content["model_type"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return base  # a hub id, or a folder that the model's reader will have its say on
 
 

@@ -112,7 +112,7 @@ def read_state(checkpoint: Path) -> TrainState:
     path = checkpoint / "state.json"
     try:
         return TrainState(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise CheckpointError(
             str(path), f"can not be read ({error})", "remove this checkpoint to resume from the one before"
         ) from error

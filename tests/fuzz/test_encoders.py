@@ -1,6 +1,7 @@
 """Folders of encoders, damaged, and benchmarks that they are measured on."""
 
 import gzip
+import json
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tests.fuzz.cases import Target
 from tests.fuzz.conftest import FuzzOf
 from tests.fuzz.counts import cases
 from tests.lareqa_files import write_lareqa
+from tests.run_files import lareqa_tasks, write_run
 
 TEXTS = [f"{language} fact {n} {k}." for language in ("en", "de") for n in range(3) for k in range(4)]
 ARCHITECTURE = {"model_type": "qwen3", "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1} | {
@@ -40,6 +42,17 @@ def write_encoder(run: Path, lora: bool) -> Path:
     step = run / "checkpoints" / "step-00000001"
     save_encoder(step / "encoder", encoder, tokenizer, manifest, state)
     return step
+
+
+def write_around(step: Path) -> None:
+    """What a run has beside its checkpoint, of which the model card tells."""
+    run = step.parent.parent
+    values = [i / 7 for i in range(7)]
+    write_run(run, {"xquad_r": lareqa_tasks({"de": values, "en": values}, {"de-en": values})}, step=1)
+    state = {"step": 1, "name": "run", "seed": 13, "world_size": 1, "zero_stage": 2, "store": "abc"}
+    (step / "state.json").write_text(json.dumps({**state, "next_batch": "d", "tracking_run": None}))
+    tracked = {"tracking_uri": f"sqlite:///{run}/none.db", "experiment_id": "1", "run_id": "0" * 32}
+    (run / "mlflow.json").write_text(json.dumps(tracked))
 
 
 def write_miracl(root: Path) -> dict[str, Any]:
@@ -79,12 +92,13 @@ def has_summary(out: Path) -> bool:
 
 
 @pytest.mark.parametrize("lora", [False, True], ids=["full", "lora"])
-@cases(2, 60)
+@cases(2, 160)
 def test_a_damaged_encoder_is_exported(
     fuzzed: FuzzOf, tmp_path: Path, lora: bool, first: int, stop: int
 ) -> None:
     """An export of half an encoder, or of one whose weights went wherever their names happened to fit."""
     step = write_encoder(tmp_path / "run", lora)
+    write_around(step)
     files = tuple(sorted(path for path in (tmp_path / "run").rglob("*") if path.is_file()))
     options = ["--format", "hf", "--merge-lora"] if lora else []
     kind = f"encoder, {'lora' if lora else 'full'}: export"
@@ -94,7 +108,7 @@ def test_a_damaged_encoder_is_exported(
     )
 
 
-@cases(2, 60)
+@cases(2, 160)
 def test_a_damaged_encoder_is_evaluated(fuzzed: FuzzOf, tmp_path: Path, first: int, stop: int) -> None:
     """Figures of an encoder that is not the one that was trained."""
     step = write_encoder(tmp_path / "run", lora=False)
@@ -106,7 +120,7 @@ def test_a_damaged_encoder_is_evaluated(fuzzed: FuzzOf, tmp_path: Path, first: i
 
 
 @pytest.mark.parametrize("name", ["lareqa", "miracl", "beir"])
-@cases(2, 60)
+@cases(2, 160)
 def test_a_damaged_benchmark(fuzzed: FuzzOf, tmp_path: Path, name: str, first: int, stop: int) -> None:
     """Measures over the questions that were left, as if they were all."""
     step = write_encoder(tmp_path / "run", lora=False)
