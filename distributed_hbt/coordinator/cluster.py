@@ -65,7 +65,7 @@ def _local() -> Iterator[None]:
             include_dashboard=False,
             object_store_memory=OBJECT_STORE_BYTES,
             logging_level=logging.ERROR,
-            _temp_dir=str(folder),
+            _temp_dir=str(folder / "r"),  # which Ray opens to everybody; around it is a folder of ours alone
         )
         yield
     finally:

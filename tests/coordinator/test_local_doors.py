@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 CODE = """
-import json, os, psutil
+import json, os, pathlib, psutil, stat
 from distributed_hbt.coordinator.cluster import connected
 with connected(None):
     import ray
@@ -15,7 +15,9 @@ with connected(None):
         c.laddr.ip for p in own for c in p.net_connections(kind="inet") if c.status == psutil.CONN_LISTEN
     })
     names = sorted({p.name() for p in own})
-    found = {"listening": listening, "names": names, "mode": os.environ["RAY_AUTH_MODE"],
+    session = pathlib.Path(ray._private.worker._global_node.get_session_dir_path())
+    private = any(stat.S_IMODE(os.stat(folder).st_mode) == 0o700 for folder in session.parents)
+    found = {"listening": listening, "names": names, "private": private, "mode": os.environ["RAY_AUTH_MODE"],
              "token": os.environ["RAY_AUTH_TOKEN"], "dashboard": ray.worker.get_dashboard_url()}
 print(json.dumps(found))
 """
@@ -34,3 +36,4 @@ def test_ray_of_this_machine_listens_on_loopback_with_a_token_and_without_a_dash
     )
     assert (found["mode"], len(found["token"])) == ("token", 64)
     assert not found["dashboard"]
+    assert found["private"]  # else other users of the machine could talk to its sockets
