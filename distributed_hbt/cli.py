@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
-from distributed_hbt.errors import ConfigError, HbtError, one_line
+from distributed_hbt.errors import ConfigError, HbtError, terminal_line
 from distributed_hbt.masking import MaskedLines, masked
 
 COMMANDS = {
@@ -113,7 +113,7 @@ def _fail(message: str, exit_code: int, debug: bool) -> int:
         print(masked(traceback.format_exc()), file=sys.stderr, end="")
     rank = os.environ.get("RANK", "0")
     of_rank = "" if rank == "0" else f" (rank {rank})"
-    print(f"hbt: error{of_rank}: {one_line(message)}", file=sys.stderr)
+    print(f"hbt: error{of_rank}: {terminal_line(message)}", file=sys.stderr)
     return exit_code
 
 

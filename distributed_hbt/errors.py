@@ -5,7 +5,7 @@ from distributed_hbt.masking import masked
 _LONGEST = 2000
 
 
-def one_line(text: str) -> str:
+def terminal_line(text: str) -> str:
     """`text` as one line for a terminal: secrets masked, characters that would command it written out, the
     middle of a very long one left out."""
     line = masked(" ".join(text.split()))
@@ -31,7 +31,7 @@ class HbtError(Exception):
         super().__init__(where, what, remedy)
 
     def __str__(self) -> str:
-        return one_line(f"{self.where}: {self.what}; {self.remedy}")
+        return terminal_line(f"{self.where}: {self.what}; {self.remedy}")
 
 
 class ConfigError(HbtError, ValueError):
