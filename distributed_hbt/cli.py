@@ -12,7 +12,8 @@ import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
-from distributed_hbt.errors import ConfigError, HbtError
+from distributed_hbt.errors import ConfigError, HbtError, terminal_line
+from distributed_hbt.masking import MaskedLines, masked
 
 COMMANDS = {
     "demo": "the embedded default, end to end: three strategies compared",
@@ -51,8 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 1
     except Exception as error:
-        text = " ".join(f"{type(error).__name__}: {error}".split())
-        return _fail(f"unexpected: {text}; run again with --debug for the traceback", 1, debug)
+        return _fail(
+            f"unexpected: {type(error).__name__}: {error}; run again with --debug for the traceback", 1, debug
+        )
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -87,7 +89,9 @@ def _run(arguments: list[str], debug: bool) -> int:
         return 0
     if options.command is None:
         raise ConfigError("command line", "no command is given", "see hbt --help")
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(MaskedLines("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     first = os.environ.get("RANK", "0") == "0"
     level = logging.DEBUG if debug else logging.INFO if first else logging.WARNING
     logging.getLogger("distributed_hbt").setLevel(level)
@@ -106,10 +110,10 @@ def _take_overrides(options: argparse.Namespace, rest: Sequence[str]) -> None:
 
 def _fail(message: str, exit_code: int, debug: bool) -> int:
     if debug:
-        traceback.print_exc()
+        print(masked(traceback.format_exc()), file=sys.stderr, end="")
     rank = os.environ.get("RANK", "0")
     of_rank = "" if rank == "0" else f" (rank {rank})"
-    print(f"hbt: error{of_rank}: {message}", file=sys.stderr)
+    print(f"hbt: error{of_rank}: {terminal_line(message)}", file=sys.stderr)
     return exit_code
 
 

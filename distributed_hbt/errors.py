@@ -1,5 +1,19 @@
 """The errors that users see. Each is one line: where, what is wrong, and the remedy."""
 
+from distributed_hbt.masking import masked
+
+_LONGEST = 2000
+
+
+def terminal_line(text: str) -> str:
+    """`text` as one line for a terminal: secrets masked, characters that would command it written out, the
+    middle of a very long one left out."""
+    line = masked(" ".join(text.split()))
+    if not line.isprintable():
+        line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+    half = _LONGEST // 2
+    return line if len(line) <= _LONGEST else f"{line[:half]} ... {line[-half:]}"
+
 
 class HbtError(Exception):
     """Base of all errors addressed to the user.
@@ -17,7 +31,7 @@ class HbtError(Exception):
         super().__init__(where, what, remedy)
 
     def __str__(self) -> str:
-        return " ".join(f"{self.where}: {self.what}; {self.remedy}".split())
+        return terminal_line(f"{self.where}: {self.what}; {self.remedy}")
 
 
 class ConfigError(HbtError, ValueError):

@@ -25,6 +25,9 @@ def _codes() -> dict[str, str]:
 
 
 _CODES = _codes()
+LANGUAGE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+"""Codes of languages, and names of them as data sets have them; they become names of tasks and files."""
+
 _SUBTAGS = re.compile(r"(?:[-_](?:[A-Za-z]{2}|[A-Za-z]{4}|[0-9]{3}))*")  # region or script, nothing else
 
 

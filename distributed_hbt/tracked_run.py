@@ -27,7 +27,7 @@ class TrackedRun:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             return cls(*(str(content[name]) for name in ("tracking_uri", "experiment_id", "run_id")))
-        except (ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise ConfigError(str(path), f"names no MLflow run ({error})", "remove the file") from error
 
     def write(self, folder: Path) -> None:

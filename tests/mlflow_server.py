@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 _SECONDS = 120
@@ -23,9 +23,12 @@ class MlflowServer:
     default: everything below `folder`.
     """
 
-    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, environment: Mapping[str, str] | None = None, options: Sequence[str] = ()
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
+        self._options = options
         self._port = free_port()
         self._environment = {
             "MLFLOW_BACKEND_STORE_URI": f"sqlite:///{folder}/server.db",
@@ -44,7 +47,7 @@ class MlflowServer:
     def start(self) -> None:
         """Returns once it answers."""
         command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"]
-        command += ["--port", str(self._port), "--workers", "1"]
+        command += ["--port", str(self._port), "--workers", "1", *self._options]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 command,

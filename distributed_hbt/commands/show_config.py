@@ -1,6 +1,7 @@
 """hbt show-config RUN.yaml [key=value ...] [--json]"""
 
 import argparse
+import json
 
 from distributed_hbt.commands.run_file import add_run_arguments, load
 
@@ -12,7 +13,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     config = load(options)
-    from distributed_hbt.config.load import dump
+    from distributed_hbt.config.load import dump, public
 
-    print(config.model_dump_json(indent=2) if options.json else dump(config).rstrip())
+    as_json = options.json
+    print(json.dumps(public(config), indent=2, ensure_ascii=False) if as_json else dump(config).rstrip())
     return 0

@@ -85,7 +85,7 @@ def read_evaluation(folder: Path, name: str) -> RunResult:
             _flat(summary["aggregates"])
             benchmarks[summary["benchmark"]] = BenchmarkResult(path.parent, summary)
             step = summary.get("step")
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise DataError(str(path), f"is damaged ({error})", "remove it and evaluate again") from error
     return RunResult(name, step, benchmarks)
 

@@ -2,7 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+
+from distributed_hbt.languages import LANGUAGE_NAME
 
 
 class Section(BaseModel):
@@ -25,3 +27,6 @@ RunPath = Annotated[str, PathMarker("run")]
 
 DataPath = Annotated[str, PathMarker("data")]
 """Relative to `data.root` where it is set, else as RunPath. May be a glob or hold {language}."""
+
+Language = Annotated[str, Field(pattern=LANGUAGE_NAME)]
+"""A language's code, or its name in the names of files."""

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from distributed_hbt.config.base import DataPath, RunPath, Section
+from distributed_hbt.config.base import DataPath, Language, RunPath, Section
 from distributed_hbt.languages import language_code
 
 
@@ -39,8 +39,8 @@ class TevatronSource(SourceBase):
 
     format: Literal["tevatron"]
     path: DataPath
-    query_language: str
-    passage_language: str
+    query_language: Language
+    passage_language: Language
 
 
 class TevatronV2Source(SourceBase):
@@ -49,8 +49,8 @@ class TevatronV2Source(SourceBase):
     format: Literal["tevatron_v2"]
     path: DataPath
     corpus: DataPath
-    query_language: str
-    passage_language: str
+    query_language: Language
+    passage_language: Language
 
 
 class MiraclSource(SourceBase):
@@ -60,7 +60,7 @@ class MiraclSource(SourceBase):
     topics: DataPath
     qrels: DataPath
     corpus: DataPath
-    language: str
+    language: Language
 
 
 class FlagEmbeddingSource(SourceBase):
@@ -68,8 +68,8 @@ class FlagEmbeddingSource(SourceBase):
 
     format: Literal["flagembedding"]
     path: DataPath
-    query_language: str
-    passage_language: str
+    query_language: Language
+    passage_language: Language
 
 
 class BeirSource(SourceBase):
@@ -80,8 +80,8 @@ class BeirSource(SourceBase):
     split: str = "train"
     qrels: DataPath | None = None
     """Judgments that lie elsewhere than in `qrels/<split>.tsv` (the hub keeps them apart)."""
-    query_language: str
-    passage_language: str
+    query_language: Language
+    passage_language: Language
 
 
 class ColumnsSource(SourceBase):
@@ -92,8 +92,8 @@ class ColumnsSource(SourceBase):
 
     format: Literal["columns"]
     path: DataPath
-    query_language: str
-    passage_language: str
+    query_language: Language
+    passage_language: Language
 
 
 def _one_name_each(languages: Iterable[str]) -> None:
@@ -114,7 +114,7 @@ class SquadSource(SourceBase):
 
     format: Literal["squad"]
     path: DataPath
-    languages: tuple[str, ...] = Field(min_length=1)
+    languages: tuple[Language, ...] = Field(min_length=1)
     passage: Literal["paragraph", "sentence", "sentence_with_context"] = "paragraph"
     """What answers the question: its paragraph, or the sentence that holds the answer."""
     negatives: Literal["none", "paragraph"] = "none"
@@ -143,9 +143,9 @@ class AfriqaSource(SourceBase):
 
     format: Literal["afriqa"]
     path: DataPath
-    languages: tuple[str, ...] = Field(min_length=1)
+    languages: tuple[Language, ...] = Field(min_length=1)
     """Of the questions, as the names of the files have them (bem, fon, hau ...)."""
-    passage_language: str | None = None
+    passage_language: Language | None = None
     """null: French for questions in Fon and Wolof, English for all others, as published."""
     translated_questions: bool = False
     """Ask each question in the passage's language too, as a row of the same group."""
@@ -167,7 +167,7 @@ class MmarcoSource(SourceBase):
     """TSV `id<TAB>text`; holds `{language}`."""
     collection: DataPath
     """TSV `id<TAB>text`; holds `{language}`."""
-    languages: tuple[str, ...] = Field(min_length=1)
+    languages: tuple[Language, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _paths_name_the_language(self) -> Self:
@@ -184,7 +184,7 @@ class ParallelSource(SourceBase):
     """Parallel sentences, line n of each file translates line n of the others (NTREX, Tatoeba)."""
 
     format: Literal["parallel"]
-    paths: dict[str, DataPath] = Field(min_length=2)
+    paths: dict[Language, DataPath] = Field(min_length=2)
     """Language to file."""
 
     @model_validator(mode="after")
@@ -212,10 +212,10 @@ Source = Annotated[
 class CodeSwitchingConfig(Section):
     """Words of queries replaced by their translations (arXiv 2305.05295)."""
 
-    lexicons: dict[str, DataPath] = Field(min_length=1)
+    lexicons: dict[Language, DataPath] = Field(min_length=1)
     """Language to its bilingual lexicon: lines of a word and a translation, apart by a tab or a blank, as
     MUSE publishes them. A word with several lines has several translations."""
-    source_language: str = "en"
+    source_language: Language = "en"
     """Of the lexicons' words; queries in other languages stay as they are."""
     probability: float = Field(default=0.5, gt=0, le=1)
     """That a word which a lexicon has is replaced."""

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from distributed_hbt.config.base import DataPath, Section
+from distributed_hbt.config.base import DataPath, Language, Section
 from distributed_hbt.config.data import Source
 
 MIRACL_LANGUAGES = (
@@ -39,7 +39,7 @@ class XquadRBenchmark(LareqaBenchmarkBase):
     """XQuAD-R, 11 languages."""
 
     name: Literal["xquad_r"]
-    languages: tuple[str, ...] = Field(default=XQUAD_R_LANGUAGES, min_length=1)
+    languages: tuple[Language, ...] = Field(default=XQUAD_R_LANGUAGES, min_length=1)
 
     @property
     def label(self) -> str:
@@ -50,7 +50,7 @@ class MlqaRBenchmark(LareqaBenchmarkBase):
     """MLQA-R, 7 languages."""
 
     name: Literal["mlqa_r"]
-    languages: tuple[str, ...] = Field(default=MLQA_R_LANGUAGES, min_length=1)
+    languages: tuple[Language, ...] = Field(default=MLQA_R_LANGUAGES, min_length=1)
 
     @property
     def label(self) -> str:
@@ -63,7 +63,7 @@ class LareqaBenchmark(LareqaBenchmarkBase):
     name: Literal["lareqa"]
     label: str = Field(pattern=_FILE_NAME)
     """Name of the benchmark in results."""
-    languages: tuple[str, ...] = Field(min_length=1)
+    languages: tuple[Language, ...] = Field(min_length=1)
 
 
 class JudgedBenchmarkBase(Section):
@@ -86,7 +86,7 @@ class TopicsBenchmarkBase(JudgedBenchmarkBase):
     """Place of the passages if they are not below `root`: a folder, file or glob that holds {language}."""
     split: str = Field(pattern=_FILE_NAME)
     """As in the names of the files."""
-    languages: tuple[str, ...] = Field(min_length=1)
+    languages: tuple[Language, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _languages_are_published(self) -> Self:
@@ -109,7 +109,7 @@ class MiraclBenchmark(TopicsBenchmarkBase):
 
     name: Literal["miracl"]
     split: str = Field(default="dev", pattern=_FILE_NAME)
-    languages: tuple[str, ...] = Field(default=MIRACL_LANGUAGES, min_length=1)
+    languages: tuple[Language, ...] = Field(default=MIRACL_LANGUAGES, min_length=1)
 
     @property
     def label(self) -> str:
@@ -121,7 +121,7 @@ class MrTydiBenchmark(TopicsBenchmarkBase):
 
     name: Literal["mr_tydi"]
     split: str = Field(default="test", pattern=_FILE_NAME)
-    languages: tuple[str, ...] = Field(default=MR_TYDI_LANGUAGES, min_length=1)
+    languages: tuple[Language, ...] = Field(default=MR_TYDI_LANGUAGES, min_length=1)
 
     @property
     def label(self) -> str:

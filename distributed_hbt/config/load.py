@@ -13,6 +13,7 @@ from distributed_hbt.config.messages import config_error
 from distributed_hbt.config.paths import resolve_paths
 from distributed_hbt.config.run import RunConfig
 from distributed_hbt.errors import ConfigError
+from distributed_hbt.masking import masked_values
 
 
 def load_run(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
@@ -40,19 +41,26 @@ def with_overrides(config: RunConfig, overrides: Sequence[str]) -> RunConfig:
 
 
 def dump(config: RunConfig) -> str:
-    """The configuration as YAML; `load_run` of it gives an equal configuration."""
-    content = config.model_dump(mode="json")
+    """The configuration as YAML, with its secrets masked; `load_run` of it gives an equal configuration where
+    there are none."""
+    content = public(config)
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
 
 
 def differing_fields(one: RunConfig, other: RunConfig) -> list[str]:
-    """Dotted paths of the fields whose values differ."""
-    return sorted(_differences(one.model_dump(mode="json"), other.model_dump(mode="json"), ""))
+    """Dotted paths of the fields whose values differ; a secret that differs is no difference."""
+    return sorted(_differences(public(one), public(other), ""))
 
 
 def flatten(config: RunConfig) -> dict[str, Any]:
-    """Dotted path -> value, lists and scalars as leaves (for tracking parameters)."""
-    return dict(_leaves(config.model_dump(mode="json"), ""))
+    """Dotted path -> value, lists and scalars as leaves (for tracking parameters); secrets are masked."""
+    return dict(_leaves(public(config), ""))
+
+
+def public(config: RunConfig) -> dict[str, Any]:
+    """The configuration as plain content that anybody may read: passwords and tokens are `***`."""
+    content: dict[str, Any] = masked_values(config.model_dump(mode="json"))
+    return content
 
 
 def _leaves(content: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from distributed_hbt.config.base import RunPath, Section
 
@@ -83,7 +83,7 @@ class ModelConfig(Section):
     max_passage_length: int = Field(default=256, ge=2)
     """Tokens, prompt and EOS included."""
     trust_remote_code: bool = False
-    """Allow code from the hub repository to run. Off unless you have read that code."""
+    """Always false: code that comes with a model is never run. (Older run files name it.)"""
     lora: LoraConfig | None = None
     """Adapters; null for full fine-tuning."""
 
@@ -92,6 +92,13 @@ class ModelConfig(Section):
         """The attention kernel for padded texts, with which transformers builds the backbone."""
         kernel = self.attention_implementation
         return "sdpa" if kernel == "torch_varlen" else kernel
+
+    @field_validator("trust_remote_code")
+    @classmethod
+    def _no_remote_code(cls, value: bool) -> bool:
+        if value:
+            raise ValueError("code that comes with a model is never run; use a family that transformers has")
+        return value
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:

@@ -9,6 +9,10 @@ import yaml
 
 from distributed_hbt.errors import ConfigError
 
+_LONGEST = 2**22
+_MOST_VALUES = 100_000
+_DEEPEST = 50
+
 
 class _Loader(yaml.SafeLoader):
     """SafeLoader without YAML 1.1's surprises (`no` is Norwegian, 1e-5 is a number)."""
@@ -27,31 +31,59 @@ for _tag, _pattern, _first in (
 
 
 def _mapping_without_repeats(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
-    for i, key in enumerate(keys):
-        if key in keys[:i]:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"key {key!r} stands twice", node.value[i][0].start_mark
-            )
-    return {
-        key: loader.construct_object(value, deep=True)
-        for key, (_, value) in zip(keys, node.value, strict=True)
-    }
+    content: dict[Any, Any] = {}
+    for key_node, value_node in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if not isinstance(key, str | int | float | bool | None):
+            what = f"a {type(key).__name__} is no key"
+            raise yaml.constructor.ConstructorError(None, None, what, key_node.start_mark)
+        if key in content:
+            what = f"key {key!r} stands twice"
+            raise yaml.constructor.ConstructorError(None, None, what, key_node.start_mark)
+        content[key] = loader.construct_object(value_node, deep=True)
+    return content
 
 
 _Loader.add_constructor("tag:yaml.org,2002:map", _mapping_without_repeats)
 
 
 def parse(text: str, where: str) -> Any:
-    """Parse one YAML document; `where` (a file or an option) begins the message of a ConfigError."""
+    """Parse one YAML document; `where` (a file or an option) begins the message of a ConfigError.
+
+    What is too large, or grows too large by its aliases, is refused before it takes memory or time.
+    """
+    if len(text) > _LONGEST:
+        raise ConfigError(where, f"has more than {_LONGEST} characters", "a run file has a few thousand")
     try:
-        return yaml.load(text, Loader=_Loader)
+        content = yaml.load(text, Loader=_Loader)
+        _check_size(content, where)
+        return content
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f"{where}:{mark.line + 1}" if mark else where
         raise ConfigError(place, f"is not YAML: {error.problem}", "correct the line") from error
-    except (yaml.YAMLError, ValueError, TypeError) as error:
+    except ConfigError:
+        raise
+    except RecursionError as error:
+        raise ConfigError(where, "is nested too deeply", "a run file has a few levels") from error
+    except (yaml.YAMLError, ValueError, TypeError, OverflowError) as error:
         raise ConfigError(where, f"is not YAML: {error}", "correct it") from error
+
+
+def _check_size(content: Any, where: str) -> None:
+    """Aliases stand for the same value again and again: a few lines may mean billions of values, or endlessly
+    many. They are counted until there are too many."""
+    left = [(content, 0)]
+    seen = 0
+    while left:
+        value, depth = left.pop()
+        seen += 1
+        if depth > _DEEPEST:
+            raise ConfigError(where, "is nested too deeply", "a run file has a few levels")
+        if seen > _MOST_VALUES:
+            raise ConfigError(where, f"holds more than {_MOST_VALUES} values", "a run file has a few hundred")
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        left.extend((one, depth + 1) for one in inner)
 
 
 def read(path: Path) -> dict[str, Any]:

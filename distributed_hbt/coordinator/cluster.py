@@ -15,6 +15,7 @@ from distributed_hbt.coordinator.worker_lines import WorkerLines
 from distributed_hbt.errors import ConfigError, one_line
 
 _CONNECT_SECONDS = 10.0
+_OTHER_NODES = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 OBJECT_STORE_BYTES = 256 * 2**20
 """Of a local cluster: nothing large goes through it, data travels in files."""
 
@@ -25,8 +26,8 @@ _log = logging.getLogger(__name__)
 def connected(address: str | None) -> Iterator[None]:
     """A Ray cluster for the time of the block.
 
-    Without an address one is started on this machine: with token authentication, without a dashboard, in a
-    temporary folder; it ends with the block, and with this process however that ends.
+    Without an address one is started on this machine: on loopback, with token authentication, without a
+    dashboard, in a temporary folder; it ends with the block, and with this process however that ends.
     `auto`, or `host:port`, is an existing one, which is only left. What its workers log comes to stderr, and
     so does everything that is written to stdout in the block.
 
@@ -51,6 +52,9 @@ def is_copied_code() -> bool:
 def _local() -> Iterator[None]:
     _settle_token()
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # As Ray does on macOS and Windows, where it has no other nodes: it listens on loopback alone. Otherwise
+    # its ports are open to whoever reaches this machine. Read when it is imported.
+    os.environ[_OTHER_NODES] = "0"
     import ray
 
     folder = Path(tempfile.mkdtemp(prefix="hbt-ray-"))
@@ -61,11 +65,12 @@ def _local() -> Iterator[None]:
             include_dashboard=False,
             object_store_memory=OBJECT_STORE_BYTES,
             logging_level=logging.ERROR,
-            _temp_dir=str(folder),
+            _temp_dir=str(folder / "r"),  # which Ray opens to everybody; around it is a folder of ours alone
         )
         yield
     finally:
         ray.shutdown()
+        del os.environ[_OTHER_NODES]
         shutil.rmtree(folder, ignore_errors=True)  # its sockets and logs
 
 

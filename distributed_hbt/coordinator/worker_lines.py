@@ -11,6 +11,8 @@ import sys
 import threading
 from typing import TextIO
 
+from distributed_hbt.masking import MaskedLines
+
 _MARK = ":hbt:"
 _FROM_RAY = re.compile(r"\((?:(?:raylet|gcs_server|autoscaler)\b[^)]*|(?:[\w.]+ )?pid=\w+[^)]*)\) ")
 _MARKED = re.compile(_FROM_RAY.pattern + _MARK)
@@ -22,7 +24,7 @@ def log_to_driver(name: str | None) -> None:
     """Call in a worker process: log lines of this project go to the driver; of a process with a `name`, which
     stands in front then, only warnings."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter(f"{_MARK}{f'{name}: ' if name else ''}%(message)s"))
+    handler.setFormatter(MaskedLines(f"{_MARK}{f'{name}: ' if name else ''}%(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("distributed_hbt").setLevel(logging.WARNING if name else logging.INFO)
 

@@ -50,7 +50,7 @@ def damage(folder: Path) -> str | None:
         sizes = json.loads((folder / MARKER).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return f"has no {MARKER}" if folder.exists() else "does not exist"
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         return f"has an unreadable {MARKER} ({error})"
     for name, size in sizes.items():
         try:

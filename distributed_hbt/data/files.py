@@ -13,6 +13,9 @@ from distributed_hbt.errors import DataError, one_line
 
 _DATA_SUFFIXES = (".jsonl", ".json", ".ndjson", ".csv", ".tsv", ".txt", ".parquet")
 _HUB_PATH = re.compile(r"hf://datasets/(?P<repo>[^/@]+/[^/@]+)(?:@(?P<revision>[^/]+))?(?:/(?P<inner>.*))?")
+LONGEST_LINE = 2**28
+LONGEST_DOCUMENT = 2**30
+"""Bytes, uncompressed: a few kilobytes of gzip may hold more than any machine's memory."""
 _BOM = b"\xef\xbb\xbf"
 _MAGIC_GZIP = b"\x1f\x8b"
 
@@ -73,7 +76,7 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
             raise DataError(f"{path}:{number}", what, "convert the file to UTF-8") from error
 
 
-def raw_lines(path: Path, *, max_bytes: int | None = None) -> Iterator[tuple[int, bytes]]:
+def raw_lines(path: Path, *, max_bytes: int = LONGEST_LINE) -> Iterator[tuple[int, bytes]]:
     """As `lines`, undecoded, for readers that can go on after a line of invalid UTF-8.
 
     Raises DataError for a line of more than `max_bytes`, of which no more than that is read.
@@ -81,9 +84,9 @@ def raw_lines(path: Path, *, max_bytes: int | None = None) -> Iterator[tuple[int
     number = 0
     try:
         with _open(path) as file:
-            read = partial(file.readline, -1 if max_bytes is None else max_bytes + 1)
+            read = partial(file.readline, max_bytes + 1)
             for number, line in enumerate(iter(read, b""), start=1):
-                if max_bytes is not None and len(line) > max_bytes:
+                if len(line) > max_bytes:
                     what = f"the line is longer than {max_bytes} bytes"
                     raise DataError(f"{path}:{number}", what, "check that the file has a row a line")
                 content = line.removeprefix(_BOM) if number == 1 else line
@@ -103,8 +106,17 @@ def filled_lines(paths: Iterable[Path]) -> Iterator[tuple[str, bytes]]:
 
 
 def whole_text(path: Path) -> str:
-    """The whole of a small UTF-8 document, .gz transparently. Raises DataError as `lines` does."""
-    return "\n".join(line for _, line in lines(path))
+    """The whole of a UTF-8 document, .gz transparently. Raises DataError as `lines` does, and where it is too
+    long."""
+    found: list[str] = []
+    length = 0
+    for _, line in lines(path):
+        length += len(line) + 1
+        if length > LONGEST_DOCUMENT:
+            what = f"is longer than {LONGEST_DOCUMENT} characters"
+            raise DataError(str(path), what, "check that it is the file that was meant")
+        found.append(line)
+    return "\n".join(found)
 
 
 def _open(path: Path) -> BinaryIO:

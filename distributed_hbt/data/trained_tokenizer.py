@@ -26,9 +26,9 @@ def prepare_tokenizer(config: RunConfig, folder: Path) -> Any:
     if isinstance(model.tokenizer, TokenizerConfig):
         return _trained(config.data, model.tokenizer.train.vocab_size, folder)
     if model.tokenizer is not None:
-        return load_tokenizer(model.tokenizer, trust_remote_code=model.trust_remote_code)
+        return load_tokenizer(model.tokenizer)
     assert model.base is not None  # the configuration refuses an architecture without a tokenizer
-    return load_tokenizer(model.base, revision=model.revision, trust_remote_code=model.trust_remote_code)
+    return load_tokenizer(model.base, revision=model.revision)
 
 
 def training_texts(data: DataConfig) -> Iterator[str]:

@@ -14,7 +14,7 @@ SECONDS = 180.0
 def check(subject: Subject) -> list[Finding]:
     """The run's store, where a test run is written and taken away again. Without a run, or where its database
     file is still to be made, one is made in a temporary folder beside where it would be."""
-    from distributed_hbt.tracking.run_facts import without_password
+    from distributed_hbt.masking import masked
 
     run = subject.run
     uri = run.tracking.uri if run else None
@@ -28,7 +28,7 @@ def check(subject: Subject) -> list[Finding]:
     try:
         content = json.loads(answer(process, SECONDS, json.dumps(given)).splitlines()[-1])
     except NoAnswer as error:
-        place = without_password(uri) if uri else f"a database file in {subject.folder}"
+        place = masked(uri) if uri else f"a database file in {subject.folder}"
         remedy = "check that the server of tracking.uri answers (its /health), or leave tracking.uri out"
         return [Finding(_CHECK, "failure", f"{place}: {error}", remedy)]
     return [Finding(_CHECK, content["status"], content["text"], content["remedy"])]

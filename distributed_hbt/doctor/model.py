@@ -10,7 +10,7 @@ from distributed_hbt.doctor.hub import hub_finding, repository_finding
 
 _CHECK = "model"
 _INDEX = "model.safetensors.index.json"
-_WHOLE = ("model.safetensors", "pytorch_model.bin")
+_WHOLE = "model.safetensors"
 
 
 def check(subject: Subject) -> list[Finding]:
@@ -53,18 +53,18 @@ def _folder_trouble(folder: Path) -> str | None:
         return "is no folder"
     try:
         json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         return f"has no config.json that can be read ({error})"
-    names = [name for name in _WHOLE if (folder / name).is_file()]
+    names = [_WHOLE] if (folder / _WHOLE).is_file() else []
     if (folder / _INDEX).is_file():
         try:
             names = sorted(
                 set(json.loads((folder / _INDEX).read_text(encoding="utf-8"))["weight_map"].values())
             )
-        except (OSError, ValueError, KeyError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
             return f"has an {_INDEX} that can not be read ({error})"
     if not names:
-        return f"has no weights ({', '.join(_WHOLE)} or {_INDEX})"
+        return f"has no weights ({_WHOLE} or {_INDEX})"
     absent = [name for name in names if not os.access(folder / name, os.R_OK)]
     return f"lacks {len(absent)} of {len(names)} files of weights, as {absent[0]}" if absent else None
 

@@ -37,7 +37,7 @@ def read_summary(folder: Path) -> dict[str, Any]:
     path = folder / SUMMARY
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(str(path), f"is damaged ({error})", "remove the folder and evaluate again") from error
     if not isinstance(content, dict):
         raise DataError(str(path), "holds no summary", "remove the folder and evaluate again")

@@ -3,6 +3,7 @@
 import gzip
 import itertools
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,9 @@ from distributed_hbt.errors import DataError
 
 RUN_TAG = "hbt"
 """Marks a run whose rank column is the true rank, so that a gap stands for documents left out."""
+
+
+_TASK = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}(?:/[A-Za-z0-9][A-Za-z0-9._-]{0,199})*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,12 @@ class Run:
 
 
 def run_path(folder: Path, task: str) -> Path:
-    """Where the run of a task stands: `mono/en` in `<folder>/mono/en.trec.gz`."""
+    """Where the run of a task stands: `mono/en` in `<folder>/mono/en.trec.gz`.
+
+    Raises DataError for a name that leads elsewhere.
+    """
+    if not _TASK.fullmatch(task):
+        raise DataError(f"task {task!r}", "is no name of a file", "name languages by their codes")
     return folder / f"{task}.trec.gz"
 
 

@@ -68,7 +68,7 @@ def provenance(encoder: Path) -> Provenance | None:
     return Provenance(
         config=config,
         run_id=tracked.run_id if tracked else None,
-        step=state.get("step"),
+        step=step_of(encoder),
         state=state,
         source_counts=_source_counts(run, config, state.get("store")),
         measured=tuple(_measured(run.path / "evaluation" / checkpoint.name)),
@@ -85,24 +85,28 @@ def run_around(encoder: Path) -> RunDirectory | None:
 
 def step_of(encoder: Path) -> int | None:
     """The step of the checkpoint that an encoder's folder stands in."""
-    step: int | None = _read(encoder.parent / "state.json").get("step")
-    return step
+    step = _read(encoder.parent / "state.json").get("step")
+    return step if isinstance(step, int) else None
 
 
 def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
-    content = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        _log.warning("the model card does without %s (%s)", path, error)
+        return {}
     return content if isinstance(content, dict) else {}
 
 
 def _source_counts(
-    run: RunDirectory, config: RunConfig, fingerprint: str | None
+    run: RunDirectory, config: RunConfig, fingerprint: object
 ) -> tuple[Mapping[str, Any], ...]:
     """The stores may have moved together with the run."""
     from distributed_hbt.data.store import open_store
 
-    if fingerprint is None:
+    if not isinstance(fingerprint, str) or not fingerprint.isalnum():  # else it is no name of a store
         return ()
     for stores in (config.stores, run.path.parent / "stores"):
         if (stores / fingerprint / "store.json").is_file():

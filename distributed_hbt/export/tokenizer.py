@@ -78,7 +78,7 @@ def check_tokens(folder: Path, texts: TextEncoder) -> None:
     settings = texts.settings
     probes = [*_PROBES, "word " * _LONG]
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(folder))
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
         for prompt, length, expected in (
             (settings.query_prompt, settings.max_query_length, texts.queries(probes)),
             (settings.passage_prompt, settings.max_passage_length, texts.passages(probes)),

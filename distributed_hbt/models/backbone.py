@@ -29,10 +29,10 @@ def read_backbone(
     dtype: str,
     attention_implementation: str,
     revision: str | None = None,
-    trust_remote_code: bool = False,
-    only_safetensors: bool = False,
 ) -> ReadBackbone:
     """Read a folder or hub model without its head; weights that the files lack are random.
+
+    Weights are read from safetensors alone, and no code that comes with the model is run.
 
     Raises whatever transformers raises.
     """
@@ -42,10 +42,10 @@ def read_backbone(
         backbone, info = AutoModel.from_pretrained(
             name,
             revision=revision,
-            trust_remote_code=trust_remote_code,
+            trust_remote_code=False,
             dtype=getattr(torch, dtype),
             attn_implementation=attention_implementation,
-            use_safetensors=True if only_safetensors else None,
+            use_safetensors=True,
             ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
@@ -67,9 +67,8 @@ def pretrained_backbone(model: ModelConfig) -> Any:
             dtype=model.dtype,
             attention_implementation=model.padded_implementation,
             revision=model.revision,
-            trust_remote_code=model.trust_remote_code,
         )
-    except Exception as error:  # hub, files, configuration, remote code: each with errors of its own
+    except Exception as error:  # hub, files, configuration: each with errors of its own
         known = attention_error(error, model)
         what = f"no model can be loaded from {model.base} ({one_line(error)})"
         raise known or ConfigError("model.base", what, "check the folder or hub id") from error

@@ -76,7 +76,7 @@ class EncoderManifest(Section):
             content = json.loads(text)
         except FileNotFoundError as error:
             raise CheckpointError(str(path), "no such file", "give the folder of an encoder") from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise CheckpointError(str(path), f"can not be read ({error})", _REMEDY) from error
         version = content.get("format_version") if isinstance(content, dict) else None
         if version != FORMAT_VERSION:

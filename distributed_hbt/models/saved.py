@@ -114,7 +114,6 @@ def load_encoder(
     dtype: str | None = None,
     merge_lora: bool = False,
     attention_implementation: str | None = None,
-    trust_remote_code: bool = False,
 ) -> LoadedEncoder:
     """Read what `save_encoder` wrote; needs no network unless an adapter's base is on the hub.
 
@@ -125,7 +124,6 @@ def load_encoder(
         merge_lora: add an adapter to the weights below it (no effect on a whole model).
         attention_implementation: replaces the manifest's. Without it, an encoder that was trained with
             FlashAttention takes torch's attention where that is missing: the same to rounding.
-        trust_remote_code: allow code from the base's repository to run.
 
     Raises:
         CheckpointError: files are missing or damaged, weights missing, too many, or of another shape.
@@ -139,7 +137,6 @@ def load_encoder(
                 revision=manifest.revision if manifest.adapter else None,
                 dtype=dtype or manifest.dtype,
                 implementations=_implementations(attention_implementation, manifest, torch.device(device)),
-                trust_remote_code=trust_remote_code,
                 exact=not manifest.adapter,
             )
             set_attention(backbone, manifest.attention)
@@ -188,7 +185,7 @@ def _implementations(asked: str | None, manifest: EncoderManifest, device: torch
 def _read_whole(location: str, *, exact: bool, implementations: Sequence[str], **settings: Any) -> Any:
     kernel, *others = implementations
     try:
-        read = read_backbone(location, only_safetensors=True, attention_implementation=kernel, **settings)
+        read = read_backbone(location, attention_implementation=kernel, **settings)
     except HbtError:
         raise
     except Exception as error:  # files, configuration, hub: each with errors of its own

@@ -44,7 +44,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Any:
     )
 
 
-def load_tokenizer(name: str, *, revision: str | None = None, trust_remote_code: bool = False) -> Any:
+def load_tokenizer(name: str, *, revision: str | None = None) -> Any:
     """The tokenizer of a folder or hub id, with a padding token.
 
     A tokenizer without a padding token pads with its EOS: padded positions are told from real ones by
@@ -56,9 +56,7 @@ def load_tokenizer(name: str, *, revision: str | None = None, trust_remote_code:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            name, revision=revision, trust_remote_code=trust_remote_code
-        )
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
     except Exception as error:  # the readers behind it raise anything, a bare Exception among them
         what = f"no tokenizer can be loaded from {name} ({one_line(error)})"
         raise ConfigError("model.tokenizer", what, "check the folder or hub id") from error

@@ -70,10 +70,8 @@ def _read(model: ModelConfig) -> dict[str, Any]:
 
     assert model.base is not None
     try:
-        config = AutoConfig.from_pretrained(
-            model.base, revision=model.revision, trust_remote_code=model.trust_remote_code
-        )
-    except Exception as error:  # hub, files, remote code: each with errors of its own
+        config = AutoConfig.from_pretrained(model.base, revision=model.revision, trust_remote_code=False)
+    except Exception as error:  # hub, files, unknown families: each with errors of its own
         what = f"no configuration can be read from {model.base} ({one_line(error)})"
         remedy = "name a folder that has its config.json, or give its shape as model.architecture"
         raise ConfigError("model.base", what, remedy) from error

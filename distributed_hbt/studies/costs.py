@@ -35,7 +35,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         return {name: content[name] + 0 for name in ("parameters", "trained_parameters", "peak_memory_mib")}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(str(path), "does not say what a run took", "remove the file") from error
 
 

@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from distributed_hbt.masking import without_credentials
 from distributed_hbt.tracked_run import TrackedRun
 
 _log = logging.getLogger(__name__)
@@ -13,8 +14,8 @@ def begin_run(client: Any, uri: str, experiment_id: str, name: str, folder: Path
     """The run that `folder` names, running again, or a new one where it names none or the store has it no
     longer; the folder names it from then on.
 
-    The store may have moved together with the folder: what is written is where the run is now. Raises
-    ConfigError for a damaged mlflow.json, MlflowException where the store fails.
+    The store may have moved together with the folder: what is written is where the run is now, without its
+    credentials. Raises ConfigError for a damaged mlflow.json, MlflowException where the store fails.
     """
     known = TrackedRun.of(folder)
     run = None if known is None else find_run(client, known.run_id)
@@ -24,7 +25,7 @@ def begin_run(client: Any, uri: str, experiment_id: str, name: str, folder: Path
         if known is not None:
             _log.warning("MLflow no longer has run %s; a new one is begun", known.run_id)
         run = client.create_run(experiment_id, run_name=name)
-    TrackedRun(uri, str(run.info.experiment_id), str(run.info.run_id)).write(folder)
+    TrackedRun(without_credentials(uri), str(run.info.experiment_id), str(run.info.run_id)).write(folder)
     return run
 
 

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from distributed_hbt.masking import masked_values
+
 _DIGEST_LENGTH = 36
 """MLflow's limit."""
 _PROFILE_LENGTH = 60_000
@@ -33,7 +35,7 @@ def dataset_input(facts: DatasetFacts) -> Any:
         name=facts.name,
         digest=facts.digest[:_DIGEST_LENGTH],
         source_type=facts.kind,
-        source=json.dumps(facts.source, ensure_ascii=False),
+        source=json.dumps(masked_values(facts.source), ensure_ascii=False),
         profile=profile if len(profile) <= _PROFILE_LENGTH else json.dumps({"left_out": "too long"}),
     )
     return DatasetInput(dataset, [InputTag("mlflow.data.context", facts.context)])

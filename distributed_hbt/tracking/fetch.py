@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from distributed_hbt.errors import ConfigError
+from distributed_hbt.masking import masked, without_credentials
 from distributed_hbt.tracked_run import TrackedRun
 from distributed_hbt.tracking.mlflow_store import open_store
-from distributed_hbt.tracking.run_facts import without_password
 
 _FILES = ("config.yaml", "train.jsonl")
 _OF_A_BENCHMARK = ("summary.json", "per_query.parquet")
@@ -33,7 +33,7 @@ def find_runs(uri: str, experiment: str) -> list[str]:
         if found is None or found.lifecycle_stage == "deleted":
             names = sorted(one.name for one in client.search_experiments())
             remedy = f"choose among {', '.join(names)}" if names else "it has none at all"
-            raise ConfigError(experiment, f"is no experiment of {without_password(uri)}", remedy)
+            raise ConfigError(experiment, f"is no experiment of {masked(uri)}", remedy)
         runs = _search(client, found.experiment_id)
         return [run.info.run_id for run in runs if run.data.tags.get("hbt.kind") not in _NO_RUNS]
 
@@ -56,7 +56,7 @@ def fetch_run(uri: str, run_id: str, into: Path) -> Path:
             if not (partial / name / "config.yaml").exists():
                 what = "keeps no config.yaml, so it is no run of distributed_hbt"
                 raise ConfigError(run_id, what, "name another run")
-            TrackedRun(uri, str(run.info.experiment_id), run_id).write(partial / name)
+            TrackedRun(without_credentials(uri), str(run.info.experiment_id), run_id).write(partial / name)
         return folder
 
 
@@ -85,7 +85,7 @@ def run_of(client: Any, uri: str, run_id: str) -> Any:
     except MlflowException as error:
         if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             raise
-        what = f"is no run of {without_password(uri)}"
+        what = f"is no run of {masked(uri)}"
         raise ConfigError(run_id, what, "name one by its id, which MLflow's pages show") from error
 
 

@@ -59,7 +59,7 @@ def _steps(path: Path) -> Iterator[tuple[int, str]]:
             try:
                 text = line.decode()
                 step = json.loads(text)["step"] + 0
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
                 where = f"{path}:{number}"
                 raise CheckpointError(where, "is no line of a step", "remove the line") from error
             yield step, text

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from distributed_hbt.errors import ConfigError, HbtError
-from distributed_hbt.tracking.run_facts import without_password
+from distributed_hbt.masking import connectable, masked
 
 _SQLITE = "sqlite:///"
 _CONNECT_SECONDS = 10.0
@@ -30,6 +30,7 @@ def connect(uri: str, experiment: str, artifacts: Path) -> tuple[Any, str]:
 
     Safe in several processes at once. Raises ConfigError naming tracking.uri or tracking.experiment.
     """
+    uri = connectable(uri)
     with problems_of(uri):
         _check_reachable(uri)
         with _one_at_a_time(uri):
@@ -43,6 +44,7 @@ def open_store(uri: str) -> Iterator[Any]:
 
     Raises ConfigError naming the address.
     """
+    uri = connectable(uri)
     with problems_of(uri):
         database = database_file(uri)
         if database is not None and not database.exists():
@@ -66,10 +68,17 @@ def problems_of(uri: str) -> Iterator[None]:
         lines = (str(error).strip() or type(error).__name__).splitlines()
         # SQLAlchemy puts a hint for its own users before what the database said.
         said = next((line for line in lines if not line.startswith("(raised as a result of")), lines[0])
-        what = f"{without_password(uri)} can not be used ({without_password(said[:200])})"
-        raise ConfigError("tracking.uri", what, _REMEDY) from error
+        what = f"{masked(uri)} can not be used ({masked(said[:200])})"
+        is_file = uri.startswith(_SQLITE)
+        raise ConfigError(
+            "tracking.uri", what, _REMEDY if is_file else f"{_CREDENTIALS}; {_REMEDY}"
+        ) from error
 
 
+_CREDENTIALS = (
+    "set its credentials where it asks for them (MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, "
+    "or PGPASSWORD)"
+)
 _REMEDY = "correct the address, or leave tracking.uri out for a file in output_dir"
 
 
@@ -101,7 +110,7 @@ def _experiment_id(client: Any, uri: str, name: str, artifacts: Path) -> str:
                 raise
         experiment = client.get_experiment_by_name(name)  # another process was faster
     if experiment is None or experiment.lifecycle_stage == "deleted":
-        what = f"{name} was deleted in {without_password(uri)}"
+        what = f"{name} was deleted in {masked(uri)}"
         raise ConfigError("tracking.experiment", what, "restore it there, or choose another name")
     return str(experiment.experiment_id)
 

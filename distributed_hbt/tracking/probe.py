@@ -13,8 +13,8 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from distributed_hbt.errors import ConfigError, HbtError
+from distributed_hbt.masking import masked
 from distributed_hbt.tracking.mlflow_store import connect, database_file, default_uri, is_server, open_store
-from distributed_hbt.tracking.run_facts import without_password
 
 _NAME = "hbt-doctor"
 
@@ -44,11 +44,11 @@ def ask(uri: str | None, experiment: str, output_dir: str | None, folder: Path) 
     with open_store(uri) as client:
         found = _experiment(client, uri, experiment)
         if found is None:
-            text = f"{without_password(uri)} answers, but has no experiment in which to try a run"
+            text = f"{masked(uri)} answers, but has no experiment in which to try a run"
             remedy = f"nothing to do: {experiment} is made by the first run"
             return {"status": "warning", "text": text, "remedy": remedy}
         left = _try_run(client, uri, found)
-    text = f"{without_password(uri)} took a run of experiment {found.name}, a metric and a file{left}"
+    text = f"{masked(uri)} took a run of experiment {found.name}, a metric and a file{left}"
     return {"status": "ok", "text": text, "remedy": ""}
 
 
@@ -69,7 +69,7 @@ def _experiment(client: Any, uri: str, name: str) -> Any:
     """
     found = client.get_experiment_by_name(name)
     if found is not None and found.lifecycle_stage == "deleted":
-        what = f"{name} was deleted in {without_password(uri)}"
+        what = f"{name} was deleted in {masked(uri)}"
         raise ConfigError("tracking.experiment", what, "restore it there, or choose another name")
     return found or next(iter(client.search_experiments(max_results=1)), None)
 

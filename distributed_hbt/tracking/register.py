@@ -14,13 +14,13 @@ from distributed_hbt.config import yaml_file
 from distributed_hbt.config.load import validate
 from distributed_hbt.config.run import TrackingConfig
 from distributed_hbt.errors import ConfigError
+from distributed_hbt.masking import connectable, masked
 from distributed_hbt.models.manifest import EncoderManifest
 from distributed_hbt.run_directory import RunDirectory
 from distributed_hbt.tracked_run import TrackedRun
 from distributed_hbt.tracking.begin import find_run
 from distributed_hbt.tracking.mlflow_store import connect, default_uri, problems_of
 from distributed_hbt.tracking.package_versions import package_versions
-from distributed_hbt.tracking.run_facts import without_password
 
 _NAME = re.compile(r"[^/:\s][^/:]*")
 _NEEDED = ("distributed-hbt", "torch", "transformers", "peft", "mlflow")
@@ -72,11 +72,12 @@ def open_registry(name: str, uri: str | None, around: RunDirectory | None) -> Re
     if uri is None:
         what = "the checkpoint has no run around it that says which store"
         raise ConfigError("--tracking-uri", what, f"give one, as {default_uri(Path('runs'))}")
+    uri = connectable(uri)
     folder = Path("runs") if around is None else around.path.parent
     client, experiment_id = connect(uri, _experiment(around), folder / "mlartifacts")
     run = None if trained is None else find_run(client, trained.run_id)
     if run is None and trained is not None:
-        _log.warning("%s has no run %s: the model is not linked to it", without_password(uri), trained.run_id)
+        _log.warning("%s has no run %s: the model is not linked to it", masked(uri), trained.run_id)
     if run is not None:
         experiment_id = str(run.info.experiment_id)
     return Registry(client, uri, name, experiment_id, None if run is None else str(run.info.run_id))

@@ -1,7 +1,6 @@
 """Parameters and tags of a run."""
 
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from distributed_hbt.config.fingerprint import system_fingerprint
 from distributed_hbt.config.load import flatten
 from distributed_hbt.config.model import ModelConfig
 from distributed_hbt.config.run import RunConfig
+from distributed_hbt.masking import masked_values
 from distributed_hbt.tracking.git_commit import GitCommit
 from distributed_hbt.tracking.names import tracking_name
 
@@ -19,10 +19,7 @@ _MAX_VALUE = 6000
 def run_params(config: RunConfig) -> dict[str, str]:
     """The resolved configuration, dotted path -> value, as MLflow takes them: lists as JSON, a value of more
     than 6,000 characters ends in dots."""
-    values = flatten(config)
-    if config.tracking.uri is not None:
-        values["tracking.uri"] = without_password(config.tracking.uri)
-    return {tracking_name(key): _cut(_text(value)) for key, value in values.items()}
+    return {tracking_name(key): _cut(_text(value)) for key, value in flatten(config).items()}
 
 
 def run_tags(
@@ -48,7 +45,8 @@ def run_tags(
         # The name with `mlflow.` is where MLflow's own pages look for the commit.
         tags |= {"git_commit": commit.commit, "mlflow.source.git.commit": commit.commit}
         tags |= {"git_dirty": str(commit.dirty).lower()}
-    return {**tags, **{tracking_name(key): value for key, value in config.tracking.tags.items()}}
+    own = masked_values(config.tracking.tags)
+    return {**tags, **{tracking_name(key): value for key, value in own.items()}}
 
 
 def model_name(model: ModelConfig) -> str:
@@ -74,13 +72,8 @@ def model_family(model: ModelConfig) -> str:
     try:
         content = json.loads((Path(base) / "config.json").read_text(encoding="utf-8"))
         return str(content["model_type"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return base  # a hub id, or a folder that the model's reader will have its say on
-
-
-def without_password(uri: str) -> str:
-    """The address with the password in it, if any, hidden."""
-    return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", uri)
 
 
 def _text(value: Any) -> str:

@@ -15,6 +15,7 @@ from distributed_hbt.models.saved import save_encoder
 from distributed_hbt.run_directory import MARKER, RunDirectory
 from distributed_hbt.train.another_world import can_change
 from distributed_hbt.train.engine import Session
+from distributed_hbt.train.engine_files import check_inside, only_data
 from distributed_hbt.train.weights import whole_weights
 
 
@@ -113,7 +114,7 @@ def read_state(checkpoint: Path) -> TrainState:
     path = checkpoint / "state.json"
     try:
         return TrainState(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise CheckpointError(
             str(path), f"can not be read ({error})", "remove this checkpoint to resume from the one before"
         ) from error
@@ -140,12 +141,14 @@ def check_fits(checkpoint: Path, found: TrainState, expected: TrainState) -> Non
 
 def load_engine(engine: Any, checkpoint: Path, *, adapter: bool) -> None:
     """Load weights and optimizer into the engine; every rank must call it. Raises CheckpointError."""
+    check_inside(checkpoint / "engine", checkpoint.parents[1])
     try:
-        path, _ = engine.load_checkpoint(
-            str(checkpoint), tag="engine", load_module_strict=not adapter, load_lr_scheduler_states=False
-        )
-    except (OSError, RuntimeError, KeyError, ValueError, EOFError, AssertionError) as error:
-        first_line = str(error).strip().partition("\n")[0]
+        with only_data():
+            path, _ = engine.load_checkpoint(
+                str(checkpoint), tag="engine", load_module_strict=not adapter, load_lr_scheduler_states=False
+            )
+    except Exception as error:  # of torch, pickle and DeepSpeed, which trusts in what it finds in the files
+        first_line = (str(error).strip() or type(error).__name__).partition("\n")[0]
         raise CheckpointError(
             str(checkpoint), f"can not be loaded ({first_line})", "remove it to resume from the one before"
         ) from error

@@ -120,7 +120,6 @@ def teacher_texts(config: RunConfig) -> TextEncoder | None:
         tokenizer = load_tokenizer(
             model.tokenizer or model.base,
             revision=model.revision if model.tokenizer is None else None,
-            trust_remote_code=model.trust_remote_code,
         )
         return TextEncoder(tokenizer, model)
 

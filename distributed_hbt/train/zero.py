@@ -57,25 +57,27 @@ def read_zero(path: str) -> dict[str, Any]:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigError("train.deepspeed", f"nothing is found at {path}", "see ds_configs/") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(
             path, f"can not be read as JSON ({error})", "see ds_configs/ for examples"
         ) from error
-    if not isinstance(content, dict) or "stage" not in content.get("zero_optimization", {}):
+    zero = content.get("zero_optimization") if isinstance(content, dict) else None
+    if not isinstance(zero, dict) or "stage" not in zero:
         raise ConfigError(path, "has no zero_optimization.stage", "see ds_configs/ for examples")
+    _check_values(path, zero)
     for key, field in RUN_OWNED.items():
         if key in content:
             raise ConfigError(path, f"restates {key}", f"remove it; {field} of the run decides")
-    if content["zero_optimization"].get("compute_grad_norm") is False:
+    if zero.get("compute_grad_norm") is False:
         what = "turns off zero_optimization.compute_grad_norm, which tells gradients that are not finite"
         raise ConfigError(path, what, "leave it out")
-    _check_offload(path, content["zero_optimization"])
+    _check_offload(path, zero)
     return content
 
 
 def offloads_optimizer(zero: Mapping[str, Any]) -> bool:
     """Whether the optimizer's state is kept, and stepped, on CPUs."""
-    device: str = zero["zero_optimization"].get("offload_optimizer", {}).get("device", "none")
+    device: str = (zero["zero_optimization"].get("offload_optimizer") or {}).get("device", "none")
     return device != "none"
 
 
@@ -95,10 +97,23 @@ def engine_config(zero: Mapping[str, Any], config: RunConfig, world_size: int) -
     }
 
 
+def _check_values(path: str, zero: Mapping[str, Any]) -> None:
+    """Refuse what is read here and has another form than DeepSpeed's."""
+    if isinstance(zero["stage"], bool) or zero["stage"] not in (0, 1, 2, 3):
+        raise ConfigError(path, f"zero_optimization.stage is {zero['stage']!r}", "name 0, 1, 2 or 3")
+    for key in ("offload_optimizer", "offload_param"):
+        if not isinstance(zero.get(key), dict | None):
+            raise ConfigError(path, f"{key} is {zero[key]!r}", "give a mapping, as ds_configs/ has it")
+    for key, value in zero.items():
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if key.endswith(("_size", "_threshold")) and not (is_number and 0 <= value < 2**63):
+            raise ConfigError(path, f"{key} is {value!r}", "give a number of elements")
+
+
 def _check_offload(path: str, zero: Mapping[str, Any]) -> None:
     """Refuse what DeepSpeed would refuse with an assertion, or ignore."""
     for key in ("offload_optimizer", "offload_param"):
-        device = zero.get(key, {}).get("device", "none")
+        device = (zero.get(key) or {}).get("device", "none")
         lowest = 3 if key == "offload_param" else 1
         if device not in ("none", "cpu"):
             raise ConfigError(path, f"{key}.device is {device}; only cpu is supported", "name cpu, or none")
@@ -106,7 +121,7 @@ def _check_offload(path: str, zero: Mapping[str, Any]) -> None:
             what = f"{key} needs ZeRO stage {lowest}, this is {zero['stage']}"
             raise ConfigError(path, what, "raise the stage, or leave it out")
     for key, off in OTHER_OPTIMIZERS.items():
-        if zero.get("offload_optimizer", {}).get(key, off) != off:
+        if (zero.get("offload_optimizer") or {}).get(key, off) != off:
             what = f"offload_optimizer.{key} needs an optimizer of DeepSpeed's"
             raise ConfigError(path, what, "leave it out; runs train with torch's AdamW")
 

@@ -22,7 +22,7 @@ ALLOWED = {
 
 # Data flows one way: a part may import those that stand before it in its list.
 MAY_IMPORT = {
-    "config": {"errors", "languages"},
+    "config": {"errors", "languages", "masking"},
     "losses": set(),
     "distributed": {"errors"},
     "models": {"config", "errors"},
@@ -33,7 +33,7 @@ MAY_IMPORT = {
         *("comparison", "config", "data", "errors", "evaluation", "languages", "models"),
         *("run_directory", "tracked_run", "tracking"),
     },
-    "tracking": {"config", "errors", "models", "run_directory", "tracked_run"},
+    "tracking": {"config", "errors", "masking", "models", "run_directory", "tracked_run"},
     "lineage": {"config", "data", "tracking"},
     "comparison": {"config", "errors", "run_directory", "tracked_run"},
     "planner": {"comparison", "config", "data", "errors", "models", "train"},
@@ -43,8 +43,8 @@ MAY_IMPORT = {
         *("read_ahead", "run_directory", "stop_signals"),
     },
     "doctor": {
-        *("config", "coordinator", "data", "distributed", "errors", "models", "pipeline", "planner"),
-        *("run_directory", "run_lock", "tracking", "train"),
+        *("config", "coordinator", "data", "distributed", "errors", "masking", "models", "pipeline"),
+        *("planner", "run_directory", "run_lock", "tracking", "train"),
     },
     "simulation": {"data"},
     "pipeline": {

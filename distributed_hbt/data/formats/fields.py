@@ -1,10 +1,14 @@
 """Checked access to the fields of a row; every fault is a RowFault whose text says what is wrong."""
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from distributed_hbt.data.example import Passage
+from distributed_hbt.languages import LANGUAGE_NAME, language_code
+
+_LANGUAGE = re.compile(LANGUAGE_NAME.replace("$", r"\Z"))
 
 
 class RowFault(Exception):  # noqa: N818 (no error of its own: it becomes a BadRow)
@@ -52,6 +56,14 @@ def as_identifier(value: object, what: str) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return filled(value, what)
+
+
+def language(record: Mapping[str, Any], name: str) -> str:
+    """The code of a language; what it is in a row becomes the name of files."""
+    given = text(record, name)
+    if not _LANGUAGE.match(given):
+        raise RowFault(f"field {name!r} is {given[:80]!r}, no code of a language")
+    return language_code(given)
 
 
 def items(record: Mapping[str, Any], name: str, *, optional: bool = False) -> list[Any]:

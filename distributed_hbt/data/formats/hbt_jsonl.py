@@ -7,7 +7,6 @@ from distributed_hbt.data import files
 from distributed_hbt.data.example import BadRow, Example
 from distributed_hbt.data.formats import fields
 from distributed_hbt.data.formats.records import Record, examples
-from distributed_hbt.languages import language_code
 
 
 def read(source: HbtJsonlSource) -> Iterator[Example | BadRow]:
@@ -19,8 +18,8 @@ def _example(record: Record, where: str) -> Example:
     return Example(
         group_id=fields.identifier(record, "group_id"),
         query=fields.text(record, "query"),
-        query_language=language_code(fields.text(record, "query_language")),
-        passage_language=language_code(fields.text(record, "passage_language")),
+        query_language=fields.language(record, "query_language"),
+        passage_language=fields.language(record, "passage_language"),
         positives=fields.positives(record, "positive_passages"),
         negatives=fields.passages(record, "negative_passages", optional=True),
         where=where,

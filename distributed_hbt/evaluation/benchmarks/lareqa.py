@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from distributed_hbt.data.files import LONGEST_DOCUMENT
 from distributed_hbt.errors import DataError
 from distributed_hbt.evaluation.benchmarks.collection import Collection, Entry
 
@@ -109,17 +110,20 @@ def _file_of(root: Path, language: str) -> Path:
 
 def _read_json(path: Path) -> Any:
     try:
-        content = path.read_bytes()
-        if path.suffix == ".gz":
-            content = gzip.decompress(content)
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            content = file.read(LONGEST_DOCUMENT + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(str(path), f"can not be read ({error})", "copy the file again") from error
+    if len(content) > LONGEST_DOCUMENT:
+        raise DataError(str(path), f"is longer than {LONGEST_DOCUMENT} bytes", _REMEDY)
     try:
         return json.loads(content.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise DataError(str(path), f"is not UTF-8 at byte {error.start}", _REMEDY) from error
     except json.JSONDecodeError as error:
         raise DataError(f"{path}:{error.lineno}", f"is not JSON ({error.msg})", _REMEDY) from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, or endless nesting
+        raise DataError(str(path), f"is not JSON ({error})", _REMEDY) from error
 
 
 def _paragraphs(

@@ -121,7 +121,7 @@ def _read_header(file: BufferedReader) -> tuple[bytes, dict[str, Any]]:
         }
         raw = _header(content[_METADATA], tensors)
         _with_checksum(raw, 0)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Damaged("has a damaged header") from error
     if not tensors or raw[8:] != text:
         raise Damaged("has a damaged header")

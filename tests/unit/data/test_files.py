@@ -1,14 +1,17 @@
 """Input files: what a path names, and lines as a stream."""
 
 import gzip
+import inspect
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from distributed_hbt.data import files
 from distributed_hbt.data.files import expand, lines, raw_lines, select
 from distributed_hbt.errors import DataError
 from tests.local_hub import serving
@@ -176,3 +179,16 @@ def test_hub_that_can_not_be_reached_is_one_line(tmp_path: Path) -> None:
     printed = run_expand("hf://datasets/owner/name/a.jsonl", HF_HOME=str(tmp_path), HF_HUB_OFFLINE="1")
     assert len(printed) == 1
     assert printed[0].startswith("hf://datasets/owner/name/a.jsonl: could not be fetched from the hub (")
+
+
+def test_a_gzip_bomb_is_refused_before_it_is_in_memory(tmp_path: Path, monkeypatch: Any) -> None:
+    """A kilobyte of zeros that unpacks to a line, or a document, of more than the machine has."""
+    monkeypatch.setattr(files, "LONGEST_DOCUMENT", 1000)
+    for name, content in (("line", b"0" * 5000), ("lines", b"0\n" * 2500)):
+        path = tmp_path / f"{name}.json.gz"
+        path.write_bytes(gzip.compress(content))
+        with pytest.raises(DataError, match="longer than"):
+            files.whole_text(path)
+    with pytest.raises(DataError, match="longer than 100 bytes"):
+        list(files.raw_lines(tmp_path / "line.json.gz", max_bytes=100))
+    assert inspect.signature(files.raw_lines).parameters["max_bytes"].default == files.LONGEST_LINE

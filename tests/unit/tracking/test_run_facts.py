@@ -14,7 +14,7 @@ from distributed_hbt.config.run import RunConfig
 from distributed_hbt.tracking.git_commit import GitCommit, git_commit
 from distributed_hbt.tracking.names import evaluation_metrics, tracking_name
 from distributed_hbt.tracking.package_versions import package_versions
-from distributed_hbt.tracking.run_facts import run_params, run_tags, without_password
+from distributed_hbt.tracking.run_facts import run_params, run_tags
 
 
 def config(**changes: Any) -> RunConfig:
@@ -64,7 +64,6 @@ def test_a_password_is_no_parameter() -> None:
     """Everyone who may look at the run would read it."""
     uri = "postgresql://me:secret@host:5432/db"
     assert run_params(config(tracking={"uri": uri}))["tracking.uri"] == "postgresql://me:***@host:5432/db"
-    assert without_password("https://host:5000/a@b") == "https://host:5000/a@b"
 
 
 def test_tags_say_what_the_run_is() -> None:
