@@ -21,15 +21,16 @@ def differences(whole: Path, killed: Path) -> list[str]:
     ]
 
 
-def byte_differences(whole: Path, killed: Path) -> Iterator[str]:
-    """Of all files below two folders."""
+def byte_differences(whole: Path, killed: Path, names: tuple[str, str] = ("", "")) -> Iterator[str]:
+    """Of all files below two folders, where the first says the first of `names` and the other the second."""
     expected, found = _files(whole), _files(killed)
     if not expected:
         yield f"{whole} holds nothing to compare with"
     yield from (f"{killed.name}/{name} is missing" for name in sorted(expected - found))
     yield from (f"{killed.name}/{name} should not be there" for name in sorted(found - expected))
     for name in sorted(expected & found):
-        if (whole / name).read_bytes() != (killed / name).read_bytes():
+        one, other = (path.read_bytes() for path in (whole / name, killed / name))
+        if one.replace(names[0].encode(), names[1].encode()) != other:
             yield f"{killed.name}/{name} has other bytes"
 
 
@@ -93,7 +94,7 @@ def _tree_differences(expected: Any, found: Any, where: str = "") -> Iterator[st
         yield f"{where} is a {type(found).__name__}, not a {type(expected).__name__}"
     elif isinstance(expected, torch.Tensor):
         same = expected.dtype == found.dtype and expected.shape == found.shape
-        if not (same and expected.numpy().tobytes() == found.numpy().tobytes()):
+        if not (same and torch.equal(_bits(expected), _bits(found))):
             yield f"{where}: another tensor"
     elif isinstance(expected, dict):
         if [*map(str, expected)] != [*map(str, found)]:
@@ -111,6 +112,10 @@ def _tree_differences(expected: Any, found: Any, where: str = "") -> Iterator[st
             yield f"{where} is {found!r}, not {expected!r}"
     elif hasattr(expected, "__dict__"):
         yield from _tree_differences(vars(expected), vars(found), f"{where}.")
+
+
+def _bits(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.detach().flatten().contiguous().view(torch.uint8)
 
 
 def _files(folder: Path) -> set[str]:
