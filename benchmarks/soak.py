@@ -3,9 +3,9 @@
 python -m benchmarks.soak [--steps 2000] [--every 100] [--csv FILE] [--picture FILE]
 
 A tiny run under `hbt submit` on a Ray head of this machine: two ranks, and an actor that evaluates a
-checkpoint every 100 steps beside them. Every process is looked at every second; what counts is the second half
-of the training, when caches are filled. Ends with 1 where something grows (benchmarks/soak_growth.py has the
-rule).
+checkpoint every 100 steps beside them. Every process is looked at every second; what counts is the second
+half of the training, when caches are filled. Ends with 1 where something grows (benchmarks/soak_growth.py has
+the rule).
 """
 
 import argparse
