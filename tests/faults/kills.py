@@ -12,11 +12,15 @@ SHARES: dict[Phase, int] = {"start": 1, "step": 8, "checkpoint": 4, "evaluation"
 """Kills of a whole run, by phase. Those of training come first, in any order, as evaluation comes after
 the last step here."""
 
+_FURTHEST = 0.8
+"""How far into something a kill comes at most: later ones would often be too late on a machine whose speed
+changes."""
+
 
 @dataclass(frozen=True)
 class Kill:
     """One SIGKILL. `skip`: how many steps, checkpoints or evaluations begin after the start before the one
-    that is hit. `fraction`: how far into it, 0 to 1 of the time that it took in the undisturbed run."""
+    that is hit. `fraction`: how far into it, as a share of the time that it took in the undisturbed run."""
 
     phase: Phase
     victim: Victim
@@ -61,4 +65,4 @@ def _kill(phase: Phase, drawn: random.Random, checkpoint_every: int) -> Kill:
     # Rank 0 evaluates, when the other has ended; an export has no ranks.
     ranks: dict[Phase, tuple[Victim, ...]] = {"evaluation": ("rank 0",), "export": ("all",)}
     victim: Victim = drawn.choice((*ranks.get(phase, ("rank 0", "rank 1")), "all"))
-    return Kill(phase, victim, skip, drawn.random())
+    return Kill(phase, victim, skip, drawn.uniform(0.0, _FURTHEST))
