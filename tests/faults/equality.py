@@ -24,7 +24,7 @@ def differences(whole: Path, killed: Path) -> list[str]:
 
 
 def byte_differences(whole: Path, killed: Path) -> Iterator[str]:
-    """Of all files below two folders, but for what a model card says of the MLflow run and the code's commit."""
+    """Of all files below two folders, but for the lines of a model card that differ anyway."""
     expected, found = _files(whole), _files(killed)
     if not expected:
         yield f"{whole} holds nothing to compare with"
