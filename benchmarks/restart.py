@@ -127,13 +127,18 @@ def _row(name: str, values: Sequence[Sequence[float]]) -> str:
     return f"| {name} | {' | '.join(cells)} |"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    described = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--tree", action="append", metavar="NAME=FOLDER", help="default: this checkout")
-    options = parser.parse_args()
+    described.add_argument("--repeats", type=int, default=5)
+    described.add_argument("--tree", action="append", metavar="NAME=FOLDER", help="default: this checkout")
+    return described
+
+
+def main() -> None:
+    options = parser().parse_args()
     trees = dict(tree.split("=", 1) for tree in options.tree or [f"now={ROOT}"])
     restarts: dict[str, list[Restart]] = {name: [] for name in trees}
     with tempfile.TemporaryDirectory(prefix="hbt-restart-") as folder:

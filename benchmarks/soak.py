@@ -90,15 +90,20 @@ def _last_step(run: Path) -> int:
     return int(json.loads(lines[-1])["step"]) if lines else 0
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    described = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--steps", type=int, default=2000)
-    parser.add_argument("--every", type=int, default=100)
-    parser.add_argument("--csv", type=Path, help="all samples")
-    parser.add_argument("--picture", type=Path, help="a plot, as PNG or SVG")
-    options = parser.parse_args()
+    described.add_argument("--steps", type=int, default=2000)
+    described.add_argument("--every", type=int, default=100)
+    described.add_argument("--csv", type=Path, help="all samples")
+    described.add_argument("--picture", type=Path, help="a plot, as PNG or SVG")
+    return described
+
+
+def main() -> int:
+    options = parser().parse_args()
     with tempfile.TemporaryDirectory(prefix="hbt-soak-") as folder:
         samples = soak(Path(folder), options.steps, options.every)
     if options.csv:

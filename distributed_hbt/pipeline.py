@@ -81,7 +81,7 @@ def train_only(config: RunConfig, ranks: Ranks, directory: RunDirectory, stoppin
 
     Returns whether all steps are done: they are not where `stopping` asked any rank to stop.
     """
-    times = StartTimes()
+    times = StartTimes(is_own_process=False)
     prepared = _prepare_unless_done(config, directory, times.lap)
     if prepared is None or not ranks.is_first:
         return _train(config, ranks, directory, prepared, None, stopping, times)

@@ -19,17 +19,20 @@ def not_timed(part: str) -> None:
 class StartTimes:
     """Laps of one start: `seconds` of each part, and `cpu_seconds` of this process in it: the rest it waited.
 
-    The first lap begins with the process itself: the interpreter's start, its imports and all that was done
-    before this object was made.
+    The first lap begins with the process: the interpreter's start, its imports and all that was done before
+    this object was made. Where `is_own_process` is false, as under Ray, which keeps processes that wait for
+    work, it begins now.
     """
 
-    def __init__(self) -> None:
-        import psutil
-
+    def __init__(self, *, is_own_process: bool = True) -> None:
         self.seconds: dict[str, float] = {}
         self.cpu_seconds: dict[str, float] = {}
-        running = time.time() - psutil.Process().create_time()
-        self._last, self._last_cpu = time.perf_counter() - running, 0.0
+        self._last, self._last_cpu = time.perf_counter(), time.process_time()
+        if is_own_process:
+            import psutil
+
+            self._last -= time.time() - psutil.Process().create_time()
+            self._last_cpu = 0.0
 
     def lap(self, part: str) -> None:
         """What was done since the lap before was `part`; a part may come several times."""

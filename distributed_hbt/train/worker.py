@@ -104,7 +104,7 @@ def train(
     their step and write a checkpoint. `times` are logged when the first step is done. Returns whether all
     steps are done. Raises the project's errors.
     """
-    times = times or StartTimes()
+    times = times or StartTimes(is_own_process=False)
     session = start_session(config, ranks)
     times.lap("process group")
     state = partial(_state, config, session, prepared, tracking_run)

@@ -18,13 +18,18 @@ from tests.faults.kills import draw_cases
 from tests.faults.report import table
 
 
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    described = argparse.ArgumentParser(description="kill runs, and see whether anything is lost")
+    described.add_argument("--seed", type=int, default=7)
+    described.add_argument("--only", nargs="*", metavar="CASE", help="as zero2-lora; default: all six")
+    described.add_argument("--out", type=Path, help="all kills as JSON")
+    described.add_argument("--keep", action="store_true", help="keep the runs' folders")
+    return described
+
+
 def main() -> int:
-    parser = argparse.ArgumentParser(description="kill runs, and see whether anything is lost")
-    parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--only", nargs="*", metavar="CASE", help="as zero2-lora; default: all six")
-    parser.add_argument("--out", type=Path, help="all kills as JSON")
-    parser.add_argument("--keep", action="store_true", help="keep the runs' folders")
-    options = parser.parse_args()
+    options = parser().parse_args()
     sizes = Sizes()
     folder = Path(tempfile.mkdtemp(prefix="hbt-faults-"))
     hits, wrong, began = [], [], time.monotonic()
