@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo studies test test-scale check-k8s lint types pytest format lock clean
+.PHONY: help setup demo studies test test-scale test-faults soak check-k8s lint types pytest format lock clean
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,6 +40,12 @@ pytest: $(READY) ## the tests
 
 test-scale: $(READY) ## the large versions of tests (needs the real data; many minutes)
 	HF_HUB_OFFLINE=1 $(BIN)/pytest -m scale tests/scale
+
+test-faults: $(READY) ## kill runs 108 times and compare what they leave with undisturbed ones (half an hour)
+	HF_HUB_OFFLINE=1 $(BIN)/python -m tests.faults.run
+
+soak: $(READY) ## 2,000 steps beside evaluations: does memory, open files or threads grow? (some minutes)
+	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.soak
 
 check-k8s: $(READY) ## render the Kubernetes manifests and check them; needs kubectl, no cluster
 	$(BIN)/python -m k8s.check

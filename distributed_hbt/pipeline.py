@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from distributed_hbt.config.paths import check_inputs
@@ -16,6 +17,7 @@ from distributed_hbt.errors import ConfigError
 from distributed_hbt.lineage import benchmark_dataset, data_tags, training_datasets
 from distributed_hbt.run_directory import RunDirectory, check_run_directory, write_config
 from distributed_hbt.run_lock import hold
+from distributed_hbt.start_times import Lap, StartTimes
 from distributed_hbt.stop_signals import Stopping, StopSignals
 from distributed_hbt.tracking.base import Status, Tracker
 from distributed_hbt.train.zero import with_deepspeed
@@ -51,20 +53,21 @@ def train_and_evaluate(config: RunConfig, ranks: Ranks, directory: RunDirectory)
 
     Raises KeyboardInterrupt on every rank where one of them was asked to stop while it trained.
     """
-    prepared = _prepare_unless_done(config, directory)
+    times = StartTimes()
+    prepared = _prepare_unless_done(config, directory, times.lap)
     signals = StopSignals(config.cluster.grace_seconds)
     if not ranks.is_first:
-        if not _train(config, ranks, directory, prepared, None, signals):
+        if not _train(config, ranks, directory, prepared, None, signals, times):
             raise KeyboardInterrupt
         return
     with _alone(config, directory):
         tracker = _open_tracker(config, ranks, directory, prepared)
+        times.lap("tracking")
         status: Status = "FAILED"
         try:
-            trained = _train(
-                config, ranks, directory, prepared, tracker, signals, lambda: tracker.finish("FAILED")
-            )
-            if not trained or signals.asked():
+            failed = partial(tracker.finish, "FAILED")
+            done = _train(config, ranks, directory, prepared, tracker, signals, times, failed)
+            if not done or signals.asked():
                 raise KeyboardInterrupt
             evaluate_due(config, directory, tracker)
             status = "FINISHED"
@@ -81,13 +84,15 @@ def train_only(config: RunConfig, ranks: Ranks, directory: RunDirectory, stoppin
 
     Returns whether all steps are done: they are not where `stopping` asked any rank to stop.
     """
-    prepared = _prepare_unless_done(config, directory)
+    times = StartTimes(is_own_process=False)
+    prepared = _prepare_unless_done(config, directory, times.lap)
     if prepared is None or not ranks.is_first:
-        return _train(config, ranks, directory, prepared, None, stopping)
+        return _train(config, ranks, directory, prepared, None, stopping, times)
     with _alone(config, directory):
         tracker = _open_tracker(config, ranks, directory, prepared)
+        times.lap("tracking")
         try:
-            return _train(config, ranks, directory, prepared, tracker, stopping, tracker.close)
+            return _train(config, ranks, directory, prepared, tracker, stopping, times, tracker.close)
         finally:
             tracker.close()
 
@@ -130,15 +135,17 @@ def due_steps(config: RunConfig) -> list[int]:
     return sorted({*range(every, config.train.max_steps + 1, every), config.train.max_steps})
 
 
-def _prepare_unless_done(config: RunConfig, directory: RunDirectory) -> "Prepared | None":
+def _prepare_unless_done(config: RunConfig, directory: RunDirectory, lap: Lap) -> "Prepared | None":
     """The run's data, or None where all steps are done. Unusable data is refused here, before anything of
     the run is written."""
     if directory.is_complete(config.train.max_steps):
         _log.info("all %d steps are done", config.train.max_steps)
         return None
+    lap("process")
     from distributed_hbt.train.worker import prepare
 
-    return prepare(config)
+    lap("libraries")
+    return prepare(config, lap)
 
 
 def _alone(config: RunConfig, directory: RunDirectory) -> AbstractContextManager[None]:
@@ -170,6 +177,7 @@ def _train(
     prepared: "Prepared | None",
     tracker: Tracker | None,
     stopping: Stopping,
+    times: StartTimes,
     give_up: Callable[[], None] | None = None,
 ) -> bool:
     """Train, in rank 0 with the `tracker`; whether all steps are done. `give_up`: see worker.train."""
@@ -181,21 +189,18 @@ def _train(
     from distributed_hbt.train.worker import train
 
     if tracker is None:
-        done = train(config, ranks, directory, prepared, stopping=stopping)
+        done = train(config, ranks, directory, prepared, stopping=stopping, times=times)
     else:
         try:
             steps = config.train.max_steps
             with StepLog(directory, tracker, steps, world_size=ranks.world_size) as log:
-                run, start = tracker.run_id, log.start
                 done = train(
-                    config,
-                    ranks,
-                    directory,
-                    prepared,
-                    log_from=start,
-                    tracking_run=run,
+                    *(config, ranks, directory, prepared),
+                    log_from=log.start,
+                    tracking_run=tracker.run_id,
                     stopping=stopping,
                     give_up=give_up,
+                    times=times,
                 )
         finally:
             _log_files(directory, tracker)

@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from distributed_hbt.aside import aside
 from distributed_hbt.config import yaml_file
 from distributed_hbt.config.load import differing_fields, dump, validate
 from distributed_hbt.config.run import RunConfig
@@ -132,6 +133,6 @@ def write_config(directory: RunDirectory, config: RunConfig) -> None:
 
 def write_aside(path: Path, text: str) -> None:
     """Write a file under another name, then rename it: a reader sees all of it or none."""
-    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
+    partial = aside(path)
     partial.write_text(text, encoding="utf-8")
     partial.replace(path)

@@ -1,13 +1,13 @@
 """A checkpoint -> measures on every benchmark of the configuration."""
 
 import logging
-import os
 import re
 import shutil
 import uuid
 from pathlib import Path
 from typing import Any
 
+from distributed_hbt.aside import aside, remove_leftovers
 from distributed_hbt.config.evaluation import (
     BeirBenchmark,
     Benchmark,
@@ -60,6 +60,7 @@ def evaluate_checkpoint(
         final = out / benchmark.label
         if not again and _is_complete(final, about):
             logger.info("%s: kept the result in %s", benchmark.label, final)
+            remove_leftovers(final)
             continue
         encoder = encoder or encoder_choice(config, checkpoint)
         _evaluate(config, benchmark, encoder, about, final, stores, executor, again)
@@ -77,14 +78,17 @@ def _evaluate(
     again: bool,
 ) -> None:
     work = final.with_name(f"{final.name}.work")
-    partial = final.with_name(f"{final.name}.partial-{os.getpid()}-{uuid.uuid4().hex[:8]}")
+    partial = aside(final, f"-{uuid.uuid4().hex[:8]}")  # another thread may be at the same
+    spent = partial.with_name(f"{partial.name}.work")
     partial.mkdir(parents=True)
     try:
         _measure(config, benchmark, encoder, about, partial, Places(work, stores), executor)
+        if work.exists():  # by a name that is known to be a leftover, once this process is killed
+            work.rename(spent)
         _publish(partial, final, again)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    shutil.rmtree(work, ignore_errors=True)
+        shutil.rmtree(spent, ignore_errors=True)
 
 
 def _measure(

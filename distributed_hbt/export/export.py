@@ -1,7 +1,6 @@
 """A checkpoint -> a folder that sentence-transformers, transformers or peft reads, whole or not at all."""
 
 import logging
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from typing import Any, Literal
 
 import torch
 
+from distributed_hbt.aside import aside
 from distributed_hbt.config.load import dump
 from distributed_hbt.errors import CheckpointError, ConfigError
 from distributed_hbt.evaluation.encoder_choice import encoder_folder
@@ -71,7 +71,7 @@ def written_aside(out: Path) -> Iterator[Path]:
 
     Raises ConfigError where the place can not be written.
     """
-    partial = out.absolute().with_name(f"{out.name}.partial-{os.getpid()}")
+    partial = aside(out.absolute())
     try:
         partial.mkdir(parents=True)
         yield partial

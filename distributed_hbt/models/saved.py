@@ -232,6 +232,7 @@ def _write_adapter(
     configuration.base_model_name_or_path = manifest.base
     configuration.revision = manifest.revision
     configuration.inference_mode = True
+    configuration.target_modules = sorted(configuration.target_modules)  # a set has another order every time
     configuration.save_pretrained(str(folder))
     named = {adapter_file_name(name): tensor for name, tensor in weights.items()}
     write_weights(folder / _ADAPTER_WEIGHTS, named)

@@ -2,12 +2,12 @@
 
 import json
 import math
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from distributed_hbt.aside import aside
 from distributed_hbt.errors import CheckpointError
 
 
@@ -43,7 +43,7 @@ class JsonLines:
 
 
 def _cut(path: Path, last_step: int) -> None:
-    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
+    partial = aside(path)
     with partial.open("w", encoding="utf-8") as kept:
         for step, line in _steps(path):
             if step <= last_step:

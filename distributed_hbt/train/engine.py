@@ -16,6 +16,7 @@ from distributed_hbt.config.train import TrainConfig
 from distributed_hbt.distributed.process_group import Ranks
 from distributed_hbt.errors import ConfigError
 from distributed_hbt.train.chunked import ChunkedEncoder
+from distributed_hbt.train.unused_muon import import_muon_uncompiled
 from distributed_hbt.train.zero import engine_config, offloads_optimizer, read_zero
 
 
@@ -49,6 +50,7 @@ def start_session(config: RunConfig, ranks: Ranks) -> Session:
     _avoid_op_builds()
     # DeepSpeed calls collectives by the names that torch 2.13 renamed; each warns on every rank.
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\.distributed")
+    import_muon_uncompiled()
     from accelerate import Accelerator, DeepSpeedPlugin
     from accelerate.utils import InitProcessGroupKwargs
 

@@ -30,6 +30,7 @@ from distributed_hbt.models.packed_attention import check_device
 from distributed_hbt.models.saved import save_base
 from distributed_hbt.models.text import TextEncoder
 from distributed_hbt.run_directory import RunDirectory
+from distributed_hbt.start_times import Lap, StartTimes, not_timed
 from distributed_hbt.stop_signals import Stopping
 from distributed_hbt.train.checkpoint import (
     Saved,
@@ -65,12 +66,14 @@ class Prepared:
     teacher: TeacherTexts | None = None
 
 
-def prepare(config: RunConfig) -> Prepared:
+def prepare(config: RunConfig, lap: Lap = not_timed) -> Prepared:
     """Tokenizer, store and plan, built if they are not there yet. Raises DataError or ConfigError."""
     folder = store_folder(config)
     texts = TextEncoder(prepare_tokenizer(config, folder), config.model)
+    lap("tokenizer")
     if config.model.architecture is not None:
         check_buildable(config.model, len(texts.tokenizer))
+        lap("model class")
     of_teacher = teacher_texts(config)
     store = prepare_store(config, texts, folder)
     if config.train.distillation is not None and not store.has_scores:
@@ -79,7 +82,9 @@ def prepare(config: RunConfig) -> Prepared:
             "train.distillation", what, "add scores to the rows (docs/data.md), or set it to null"
         )
     teacher = prepare_teacher(config, of_teacher, store, folder)
-    return Prepared(texts, store, make_plan(config, store), teacher)
+    prepared = Prepared(texts, store, make_plan(config, store), teacher)
+    lap("store")
+    return prepared
 
 
 def train(
@@ -92,19 +97,23 @@ def train(
     tracking_run: str | None = None,
     stopping: Stopping | None = None,
     give_up: Callable[[], None] | None = None,
+    times: StartTimes | None = None,
 ) -> bool:
     """Train to the last step, from the last complete checkpoint where there is one.
 
     `log_from` and `tracking_run` are rank 0's. Where `stopping` says so on any rank, all of them finish
     their step and write a checkpoint. `give_up` is called before the process ends since a rank stalls.
-    Returns whether all steps are done. Raises the project's errors.
+    `times` are logged when the first step is done. Returns whether all steps are done. Raises the project's
+    errors.
     """
+    times = times or StartTimes(is_own_process=False)
     session = start_session(config, ranks)
+    times.lap("process group")
     state = partial(_state, config, session, prepared, tracking_run)
     chosen = choose_checkpoint(directory, ranks)
     if chosen is not None:
         check_fits(chosen.path, chosen.state, state(chosen.state.step))
-    trainer, saved = _build(config, session, directory, prepared)
+    trainer, saved = _build(config, session, directory, prepared, times.lap)
 
     skipped = 0 if chosen is None else chosen.state.skipped_steps
     guards = build_guards(config, trainer, directory, prepared.store, skipped=skipped, give_up=give_up)
@@ -115,7 +124,8 @@ def train(
         _log.info("wrote %s", path)
 
     start = resume(trainer, chosen, saved)
-    log = log_from(start) if log_from else _no_log
+    times.lap("checkpoint")
+    log = times.until("first step", log_from(start) if log_from else _no_log)
     profile = _profile(config, session, directory)
     with stopping or nullcontext(_never) as stop_asked:
         done = run_steps(trainer, start, log, checkpoint, stop_asked, guards, profile)
@@ -208,7 +218,7 @@ def _state(
 
 
 def _build(
-    config: RunConfig, session: Session, directory: RunDirectory, prepared: Prepared
+    config: RunConfig, session: Session, directory: RunDirectory, prepared: Prepared, lap: Lap
 ) -> tuple[Trainer, Saved]:
     """The trainer at its first step, and what its encoder is saved with."""
     tokenizer = prepared.texts.tokenizer
@@ -220,7 +230,9 @@ def _build(
     )
     session.before_building(pretrained=False)  # the teacher is not partitioned, whatever the encoder is
     teacher = build_teacher(config, encoder.dimension, session.device)
+    lap("model")
     engine = build_engine(session, ChunkedEncoder(encoder, transport_of(config)), config.train)
+    lap("engine")
     inputs = build_inputs(config, session, prepared)
     objective = build_objective(config)
     trainer = Trainer(session, engine, inputs, objective, config.train, config.reduces_once, teacher)

@@ -1,6 +1,7 @@
 """Every command in the README and the docs is one that works."""
 
 import gzip
+import importlib
 import itertools
 import os
 import re
@@ -109,6 +110,12 @@ def check_pip(words: list[str]) -> None:
             assert wanted in (ROOT / "pyproject.toml").read_text()
 
 
+def check_module(words: list[str]) -> None:
+    """A program of this repository beside hbt: its own parser takes the line."""
+    assert words[0] == "-m"
+    importlib.import_module(words[1]).parser().parse_args(words[2:])
+
+
 def check(words: list[str]) -> None:
     """By the program's own parser, where it has one that can be asked."""
     program = words[0]
@@ -131,6 +138,8 @@ def check(words: list[str]) -> None:
         check_kubectl(words)
     elif program == "docker":
         check_docker(words)
+    elif program == "python":
+        check_module(words[1:])
     elif program == "pip":
         check_pip(words[1:])
     elif program == "export":

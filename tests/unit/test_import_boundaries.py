@@ -27,20 +27,20 @@ MAY_IMPORT = {
     "distributed": {"errors"},
     "models": {"config", "errors"},
     "data": {"config", "errors", "languages", "models", "losses"},
-    "evaluation": {"config", "data", "errors", "models", "read_ahead"},
+    "evaluation": {"aside", "config", "data", "errors", "models", "read_ahead"},
     "mining": {"config", "data", "errors", "evaluation", "languages", "models"},
     "export": {
-        *("comparison", "config", "data", "errors", "evaluation", "languages", "models"),
+        *("aside", "comparison", "config", "data", "errors", "evaluation", "languages", "models"),
         *("run_directory", "tracked_run", "tracking"),
     },
-    "tracking": {"config", "errors", "masking", "models", "run_directory", "tracked_run"},
+    "tracking": {"aside", "config", "errors", "masking", "models", "run_directory", "tracked_run"},
     "lineage": {"config", "data", "tracking"},
-    "comparison": {"config", "errors", "run_directory", "tracked_run"},
+    "comparison": {"aside", "config", "errors", "run_directory", "tracked_run"},
     "planner": {"comparison", "config", "data", "errors", "models", "train"},
     "studies": {"comparison", "config", "coordinator", "errors", "run_directory", "tracking"},
     "train": {
         *("cli", "config", "data", "distributed", "errors", "losses", "models"),
-        *("read_ahead", "run_directory", "stop_signals"),
+        *("read_ahead", "run_directory", "start_times", "stop_signals"),
     },
     "doctor": {
         *("config", "coordinator", "data", "distributed", "errors", "masking", "models", "pipeline"),
@@ -49,7 +49,7 @@ MAY_IMPORT = {
     "simulation": {"data"},
     "pipeline": {
         *("config", "distributed", "errors", "evaluation", "lineage", "run_directory", "run_lock"),
-        *("step_log", "stop_signals", "tracking", "train"),
+        *("start_times", "step_log", "stop_signals", "tracking", "train"),
     },
 }
 
@@ -83,7 +83,7 @@ def test_import_boundaries_hold(path: Path) -> None:
     [
         *("cli", "commands.train", "commands.submit", "commands.stop", "commands.doctor", "config.load"),
         *("coordinator.submit", "coordinator.stop", "pipeline"),
-        *("run_directory", "run_lock", "stop_signals"),
+        *("aside", "run_directory", "run_lock", "stop_signals"),
     ],
 )
 def test_nothing_heavy_is_imported_before_it_is_needed(module: str) -> None:

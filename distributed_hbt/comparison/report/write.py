@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from distributed_hbt.aside import aside
 from distributed_hbt.comparison.comparison import Comparison
 from distributed_hbt.comparison.render import latex, markdown
 from distributed_hbt.comparison.report import page, tables
@@ -46,7 +47,7 @@ def write_report(
     content = json.dumps(comparison.as_json(), allow_nan=False, ensure_ascii=False, indent=1)
     shown = [*sections, *page.sections_of(comparison)]
     html = page.render(title, lead, tables.seeds(comparison.systems), shown)
-    partial = folder.with_name(f"{folder.name}.partial-{os.getpid()}")
+    partial = aside(folder)
     try:
         (partial / _PLOTS).mkdir(parents=True)
         names = [_write_plot(plot, partial / _PLOTS) for section in shown for plot in section.plots]

@@ -13,7 +13,7 @@ from distributed_hbt.data.build_once import damage
 from distributed_hbt.data.example import BadRow
 from distributed_hbt.data.plan.index import PlanIndex
 from distributed_hbt.data.store.checksums import TokenChecks, check_index
-from distributed_hbt.data.store.columns import TokenColumn, load_dataset
+from distributed_hbt.data.store.columns import TokenColumn, load_table
 from distributed_hbt.data.store.counts import source_counts
 from distributed_hbt.data.store.digest import digest
 from distributed_hbt.data.store.entries import INDEX_ARRAYS
@@ -43,8 +43,8 @@ class Store:
         self._folder = folder
         has_checksums = check_index(folder / "index")
         self._content: dict[str, Any] = json.loads((folder / "store.json").read_text(encoding="utf-8"))
-        self._query_tokens = TokenColumn(load_dataset(folder / "queries"))
-        self._passage_tokens = TokenColumn(load_dataset(folder / "passages"))
+        self._query_tokens = TokenColumn(load_table(folder / "queries"))
+        self._passage_tokens = TokenColumn(load_table(folder / "passages"))
         self.index = PlanIndex(
             languages=tuple(self._content["languages"]),
             num_groups=self._content["num_groups"],
@@ -139,15 +139,15 @@ class Store:
 
     def group_name(self, group: int) -> str:
         """The group's id in the data, behind its namespace."""
-        return str(self._groups[group]["group_id"])
+        return str(self._groups[group])
 
     def where(self, query: int) -> str:
         """file:line of the row that a query came from, as it was when the store was built."""
-        return str(self._queries[query]["where"])
+        return str(self._queries[query])
 
     def docid(self, passage: int) -> str:
         """The passage's id in the first row that has it."""
-        return str(self._passages[passage]["docid"])
+        return str(self._passages[passage])
 
     @property
     def _identity(self) -> dict[str, Any]:
@@ -164,15 +164,15 @@ class Store:
 
     @cached_property
     def _queries(self) -> Any:
-        return load_dataset(self._folder / "queries").select_columns(["where"])
+        return load_table(self._folder / "queries").column("where")
 
     @cached_property
     def _passages(self) -> Any:
-        return load_dataset(self._folder / "passages").select_columns(["docid"])
+        return load_table(self._folder / "passages").column("docid")
 
     @cached_property
     def _groups(self) -> Any:
-        return load_dataset(self._folder / "groups")
+        return load_table(self._folder / "groups").column("group_id")
 
     def _checks(self, kind: str, lengths: Int32) -> TokenChecks:
         return TokenChecks(lengths, self._array(f"{kind}_checksums"))

@@ -134,6 +134,15 @@ def test_transformers_and_peft_read_the_same_files(saved, sentences, tmp_path):
     torch.testing.assert_close(theirs, ours, rtol=0, atol=1e-6)
 
 
+def test_an_adapter_s_files_have_the_same_bytes_in_every_process(saved):
+    """Target modules in the order of a set, which is another one in every process: a resumed run's encoder
+    has another fingerprint."""
+    folder, _, _ = saved("qwen3", lora={"rank": 2, "target_modules": "all-linear"})
+    targets = json.loads((folder / "adapter_config.json").read_text())["target_modules"]
+    assert targets == sorted(targets)
+    assert len(targets) == 7
+
+
 def test_dtype_can_be_chosen_at_loading(saved):
     """Weights that stay in the type they were saved in, or a type nobody asked for."""
     folder, _, _ = saved("qwen3", dtype="bfloat16")

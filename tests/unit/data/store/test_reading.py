@@ -2,6 +2,8 @@
 
 import math
 import mmap
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -206,3 +208,18 @@ def test_rows_are_named_by_a_fingerprint_that_no_tokenizer_changes(
     more = prepare_store(make_run(rows, [row("h", "how", "en-en", ["so"])]), texts, tmp_path / "stores")
     assert more.data_fingerprint != one.data_fingerprint
     assert more.source_digests[0] == one.source_digests[0] != more.source_digests[1]
+
+
+def test_reading_imports_neither_pandas_nor_datasets(build: Callable[..., Store], row: Row) -> None:
+    """A second of every rank's start."""
+    store = build([row("g", "query", "en-en", ["text"])])
+    code = f"""
+import sys
+from pathlib import Path
+from distributed_hbt.data.store import open_store
+store = open_store(Path({str(store._folder)!r}))
+store.query_tokens(0), store.passage_tokens(0), store.where(0), store.docid(0), store.group_name(0)
+print(sorted({{"pandas", "datasets"}} & {{*sys.modules}}))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "[]\n", done.stderr

@@ -1,0 +1,215 @@
+"""One run that is killed again and again, beside the same run left alone."""
+
+import json
+import re
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tests.distributed.run_for_tests import write_run, zero_overrides
+from tests.faults.equality import byte_differences, differences, leftovers
+from tests.faults.kills import Case, Kill, Phase
+from tests.faults.life import Life, size
+from tests.lareqa_files import write_lareqa
+from tests.programs import Programs
+
+LORA = "model.lora={rank: 4, alpha: 8, dropout: 0.1}"
+
+
+@dataclass(frozen=True)
+class Hit:
+    """What one kill met. `outcome`: `killed`, or `late` where the program had ended by then. `inside`: for a
+    write, whether half of it lay there afterwards. `logged` and `whole`: the last step in train.jsonl and the
+    newest whole checkpoint at the time of death; `resumed`: where the next life began, None where it had
+    nothing to train. `seconds`: of this life, from its start to its death."""
+
+    case: str
+    phase: Phase
+    victim: str
+    outcome: str
+    inside: bool
+    logged: int
+    whole: int
+    seconds: float
+    resumed: int | None = None
+
+    @property
+    def lost(self) -> int | None:
+        """Steps that were done again."""
+        return None if self.resumed is None else self.logged - self.resumed
+
+
+@dataclass(frozen=True)
+class Suffered:
+    """A run's kills, and how what it left differs from the undisturbed run's."""
+
+    hits: tuple[Hit, ...]
+    wrong: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Of a run: enough steps for all kills, as few as do."""
+
+    max_steps: int = 200
+    checkpoint_every: int = 8
+    evaluate_every: int = 40
+
+
+class Campaign:
+    """Runs a case below `folder`. Both runs stand at the same path, one after the other, since summaries and
+    model cards name it; the undisturbed one is moved aside."""
+
+    def __init__(self, folder: Path, case: Case, sizes: Sizes) -> None:
+        self._folder = folder / case.name
+        self._folder.mkdir(parents=True)
+        self._case = case
+        benchmark = write_lareqa(self._folder / "benchmark", ["de", "en"])
+        run_file = write_run(
+            self._folder,
+            train={"max_steps": sizes.max_steps, "checkpoint_every": sizes.checkpoint_every},
+            evaluation={"every": sizes.evaluate_every, "benchmarks": [benchmark]},
+        )
+        overrides = [*zero_overrides(case.stage, *([LORA] if case.lora else []))]
+        overrides.append(f"data.store_dir={self._folder / 'stores'}")
+        self._train = Programs.torchrun(run_file, overrides)
+        self._run = self._folder / "runs" / "tiny"
+        self._out = self._folder / "runs" / "exported"
+        last = self._run / "checkpoints" / f"step-{sizes.max_steps:08d}"
+        export = ["export", str(last), "--out", str(self._out), *(["--merge-lora"] if case.lora else [])]
+        self._export = [sys.executable, "-m", "distributed_hbt.cli", *export]
+
+    def suffer(self) -> Suffered:
+        """Do all of it."""
+        times = self._undisturbed()
+        aside = self._folder / "whole"
+        (self._folder / "runs").rename(aside)
+        hits: list[Hit] = []
+        for number, kill in enumerate(self._case.kills):
+            hits.append(self._one(kill, times, self._log(f"kill-{number}")))
+            _tell(hits[-1])
+        _must(Life(self._train, self._log("last")))
+        if not self._out.exists():  # the last kill may have come too late
+            _must(Life(self._export, self._log("last-export")))
+        wrong = [
+            *differences(aside / "tiny", self._run),
+            *byte_differences(aside / "exported", self._out),
+            *(f"{name} is left" for name in leftovers(self._folder / "runs", self._folder / "stores")),
+        ]
+        return Suffered(tuple(self._with_resumes(hits)), tuple(wrong))
+
+    def _undisturbed(self) -> dict[Phase, float]:
+        """Run without a kill; seconds that each phase takes: of the start, a step, and each kind of write."""
+        times: dict[Phase, float] = {}
+        life = Life(self._train, self._log("whole"))
+        life.wait_until(lambda: size(self._run / "train.jsonl") > 0)
+        times["start"] = time.monotonic() - life.began
+        times["checkpoint"] = self._span(life, "checkpoint")
+        times["evaluation"] = self._span(life, "evaluation")
+        _must(life)
+        seconds = sorted(json.loads(line)["seconds"] for line in (self._run / "train.jsonl").open())
+        times["step"] = seconds[len(seconds) // 2]
+        life = Life(self._export, self._log("whole-export"))
+        times["export"] = self._span(life, "export")
+        _must(life)
+        return times
+
+    def _one(self, kill: Kill, times: dict[Phase, float], log: Path) -> Hit:
+        life = Life(self._export if kill.phase == "export" else self._train, log)
+        try:
+            if self._arrived(kill, life):
+                time.sleep(kill.fraction * times[kill.phase])
+            hit = life.kill(kill.victim)
+            seconds = time.monotonic() - life.began
+        finally:
+            life.abandon()
+        return Hit(
+            self._case.name,
+            kill.phase,
+            kill.victim,
+            "killed" if hit else "late",
+            inside=bool(self._halves(kill.phase)),
+            logged=self._logged(),
+            whole=self._newest(),
+            seconds=round(seconds, 2),
+        )
+
+    def _arrived(self, kill: Kill, life: Life) -> bool:
+        """Wait for the moment that the kill's fraction counts from; False where the program ended before.
+
+        What an earlier life left is told from what this one writes by its time: a resumed run cuts
+        train.jsonl and makes its folders anew.
+        """
+        if kill.phase == "start":
+            return life.runs()
+        if kill.phase == "step":
+            first, log = self._newest() + kill.skip, self._run / "train.jsonl"
+            return life.wait_until(lambda: life.has_written(log) and self._logged() >= first)
+        seen: set[str] = set()
+
+        def reached() -> bool:
+            seen.update(path.name for path in self._halves(kill.phase) if life.has_written(path))
+            return len(seen) > kill.skip
+
+        return life.wait_until(reached)
+
+    def _with_resumes(self, hits: list[Hit]) -> Iterator[Hit]:
+        """Where the life after each kill began, as its own log says."""
+        logs = [self._log(f"kill-{number}") for number in range(len(hits))]
+        trained = [i for i, hit in enumerate(hits) if hit.phase != "export"]
+        following = dict(zip(trained, [*[logs[i] for i in trained[1:]], self._log("last")], strict=True))
+        for i, hit in enumerate(hits):
+            if i not in following or hit.phase == "evaluation":
+                yield hit
+                continue
+            found = re.findall(r"resumed from \S*step-(\d+)", following[i].read_text(errors="replace"))
+            yield replace(hit, resumed=int(found[-1]) if found else 0)
+
+    def _halves(self, phase: Phase) -> list[Path]:
+        """What is being written, or was when its writer died."""
+        folder, pattern = {
+            "checkpoint": (self._run / "checkpoints", "step-*.partial*"),
+            "evaluation": (self._run / "evaluation", "*/*.partial*"),
+            "export": (self._out.parent, f"{self._out.name}.partial*"),
+        }.get(phase, (self._run, "no such thing"))
+        try:
+            return list(folder.glob(pattern))
+        except FileNotFoundError:  # renamed between listing and looking
+            return []
+
+    def _span(self, life: Life, phase: Phase) -> float:
+        """Seconds from the first sight of half a write to its end."""
+        if not life.wait_until(lambda: bool(self._halves(phase))):
+            raise RuntimeError(f"{phase} was never seen\n{life.log}")
+        began = time.monotonic()
+        life.wait_until(lambda: not self._halves(phase))
+        return time.monotonic() - began
+
+    def _logged(self) -> int:
+        path = self._run / "train.jsonl"
+        lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
+        return int(json.loads(lines[-1])["step"]) if lines else 0
+
+    def _newest(self) -> int:
+        done = [int(path.parent.name[5:13]) for path in self._run.glob("checkpoints/step-????????/COMPLETE")]
+        return max(done, default=0)
+
+    def _log(self, name: str) -> Path:
+        return self._folder / f"{name}.log"
+
+
+def _must(life: Life) -> None:
+    code = life.end()
+    if code != 0:
+        raise RuntimeError(f"ended with {code}\n{life.log}")
+
+
+def _tell(hit: Hit) -> None:
+    print(
+        f"{hit.case}: {hit.phase}, {hit.victim}: {hit.outcome} after {hit.seconds} s, "
+        f"step {hit.logged}, checkpoint {hit.whole}",
+        file=sys.stderr,
+        flush=True,
+    )
