@@ -5,6 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from distributed_hbt.config.base import RunPath, Section
+from distributed_hbt.config.checkpoints import CheckpointsConfig
 from distributed_hbt.config.model import ModelConfig, TokenizerConfig
 
 
@@ -107,6 +108,8 @@ class TrainConfig(Section):
     """Half-open range of steps, counted from 0, whose trace and times go into `profile/` of the run."""
     checkpoint_every: int = Field(default=100, ge=1)
     """Steps between checkpoints; the last step always has one."""
+    checkpoints: CheckpointsConfig = CheckpointsConfig()
+    """How they are written, and which are kept."""
     deepspeed: RunPath | None = None
     """ZeRO configuration, for example ds_configs/zero2.json; null: the one that the launcher's accelerate
     configuration names, ds_configs/zero2.json where there is none."""

@@ -31,15 +31,10 @@ from distributed_hbt.models.saved import save_base
 from distributed_hbt.models.text import TextEncoder
 from distributed_hbt.run_directory import RunDirectory
 from distributed_hbt.stop_signals import Stopping
-from distributed_hbt.train.checkpoint import (
-    Chosen,
-    Saved,
-    TrainState,
-    check_fits,
-    choose_checkpoint,
-    load_engine,
-    save_checkpoint,
-)
+from distributed_hbt.train.attempt import Attempt, begin_attempt
+from distributed_hbt.train.checkpoint import Saved, TrainState, check_fits, load_engine
+from distributed_hbt.train.checkpoint_choice import Chosen, choose_checkpoint
+from distributed_hbt.train.checkpoint_writer import CheckpointWriter
 from distributed_hbt.train.chunked import ChunkedEncoder
 from distributed_hbt.train.costs import write_costs
 from distributed_hbt.train.engine import Session, build_engine, start_session
@@ -98,21 +93,27 @@ def train(
     their step and write a checkpoint. Returns whether all steps are done. Raises the project's errors.
     """
     session = start_session(config, ranks)
+    attempt = begin_attempt(directory, ranks)
     state = partial(_state, config, session, prepared, tracking_run)
     chosen = choose_checkpoint(directory, ranks)
     if chosen is not None:
         check_fits(chosen.path, chosen.state, state(chosen.state.step))
     trainer, saved = _build(config, session, directory, prepared)
-
-    def checkpoint(step: int) -> None:
-        path = save_checkpoint(session, trainer.engine, directory, state(step), saved)
-        _log.info("wrote %s", path)
-
     start = _resume(trainer, chosen, saved)
-    log = log_from(start) if log_from else _no_log
+    log = _while_current(attempt, log_from(start)) if log_from else _no_log
     profile = _profile(config, session, directory)
-    with stopping or nullcontext(_never) as stop_asked:
-        done = run_steps(trainer, start, log, checkpoint, stop_asked, profile)
+    with (
+        stopping or nullcontext(_never) as stop_asked,
+        CheckpointWriter(config, session, attempt, saved) as writer,
+    ):
+
+        def checkpoint(step: int) -> None:
+            writer.save(trainer.engine, state(step))
+
+        def ends() -> bool:
+            return stop_asked() or writer.in_trouble()
+
+        done = run_steps(trainer, start, log, checkpoint, ends, profile)
     if ranks.is_first:
         write_costs(directory.costs, trainer.engine.module.encoder)
     trainer.engine.destroy()
@@ -253,6 +254,16 @@ def _profile(config: RunConfig, session: Session, directory: RunDirectory) -> St
 
 def _no_log(record: StepRecord) -> None:
     """Ranks other than the first log nothing."""
+
+
+def _while_current(attempt: Attempt, log: Callable[[StepRecord], None]) -> Callable[[StepRecord], None]:
+    """Logs no step of an attempt once another one has taken over the run's log."""
+
+    def logged(record: StepRecord) -> None:
+        if attempt.is_current():
+            log(record)
+
+    return logged
 
 
 def _never() -> bool:
