@@ -118,10 +118,19 @@ class CheckpointWrite:
         return files
 
     def _failed(self, error: Exception) -> WorkerFailed:
-        text = f"{error.strerror}" if isinstance(error, OSError) and error.strerror else str(error)
-        what = f"could not be written by rank {self._ranks.rank} ({text or type(error).__name__})"
+        what = f"could not be written by rank {self._ranks.rank} ({_cause(error)})"
         remedy = "make room, or see to the disk, and start again: it resumes from the checkpoint before"
         return WorkerFailed(str(self._attempt.directory.checkpoint(self._step)), what, remedy)
+
+
+def _cause(error: BaseException) -> str:
+    """What the system said, where it said something: torch covers that with a message of its own."""
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, OSError) and link.strerror:
+            return link.strerror
+        link = link.__cause__ or link.__context__
+    return str(error) or type(error).__name__
 
 
 def _publish(folder: Path, directory: RunDirectory, step: int) -> None:

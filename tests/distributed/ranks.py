@@ -12,8 +12,9 @@ SECONDS_UNTIL_HUNG = 600
 
 
 class RankPool:
-    """`world_size` processes in one process group. `run` calls a function of tests.distributed.rank_tasks
-    on every rank and returns the results in rank order."""
+    """`world_size` processes in one process group. `run` calls a function of tests.distributed.rank_tasks,
+    or of the module named before it (`checkpoint_tasks.train_run`), on every rank and returns the results in
+    rank order."""
 
     def __init__(self, world_size: int) -> None:
         context = multiprocessing.get_context("spawn")
@@ -64,8 +65,9 @@ def _serve(pipe: Connection, rank: int, world_size: int, port: int) -> None:
         except EOFError:
             return
         try:
-            module = importlib.import_module("tests.distributed.rank_tasks")
-            pipe.send((True, getattr(module, task)(*arguments)))
+            module, _, name = task.rpartition(".")
+            tasks = importlib.import_module(f"tests.distributed.{module or 'rank_tasks'}")
+            pipe.send((True, getattr(tasks, name)(*arguments)))
         except BaseException:
             pipe.send((False, traceback.format_exc()))
 
