@@ -72,6 +72,7 @@ def train_run(
         "late_writes": late_writes,
         "full_disk": full_disk,
         "failing_rank": failing_rank,
+        "half_a_file": half_a_file,
     }
     with ExitStack() as open_files, circumstances[within](Path(place), ranks.rank) as on_step:
 
@@ -156,6 +157,21 @@ def failing_rank(place: Path, rank: int) -> Iterator[OnStep]:
         write_file(path, content)
 
     with mock.patch.object(checkpoint_writer, "write_engine_file", failing):
+        yield lambda step: None
+
+
+@contextmanager
+def half_a_file(place: Path, rank: int) -> Iterator[OnStep]:
+    """The first file of step 3's checkpoint is half written, and stays so."""
+    write_file = checkpoint_writer.write_engine_file
+
+    def half(path: Path, content: Any) -> None:
+        write_file(path, content)
+        if "step-00000003" in str(path):
+            os.truncate(path, path.stat().st_size // 2)
+            _wait_at(place)
+
+    with mock.patch.object(checkpoint_writer, "write_engine_file", half):
         yield lambda step: None
 
 

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from distributed_hbt.checkpoint_marker import Damage, damage_of, read_marker, surplus_of
+from distributed_hbt.run_directory import RunDirectory
 from tests.distributed.ranks import RankPool
 from tests.distributed.run_for_tests import zero_overrides as overrides
 from tests.distributed.test_resume import LORA
@@ -205,6 +206,28 @@ def test_an_attempt_that_was_replaced_ends_and_changes_nothing(
         assert error.startswith(f"WorkerFailed: {tmp_path / 'tiny'}: another attempt to train this run was ")
     assert content(tmp_path / "tiny") == newer
     assert len((tmp_path / "tiny/train.jsonl").read_text().splitlines()) == 10
+
+
+def test_a_killed_writer_leaves_the_checkpoint_before(pools: Pools, run_file: Path, tmp_path: Path) -> None:
+    """Half a checkpoint that is taken for whole; remains that no later start removes."""
+    directory = RunDirectory(tmp_path / "tiny")
+    options = overrides(2, f"output_dir={tmp_path}", "train.checkpoint_every=1")
+    task = ("checkpoint_tasks.train_run", str(run_file), options)
+    to_be_killed = RankPool(1)
+    with ThreadPoolExecutor(1) as pool:
+        killed = pool.submit(to_be_killed.run, *task, "half_a_file", str(tmp_path))
+        while not (tmp_path / "reached").exists():
+            assert not killed.done(), killed.result()
+            time.sleep(0.01)
+        to_be_killed.close()
+        assert isinstance(killed.exception(), EOFError | ConnectionError)
+    (remains,) = directory.checkpoints.glob("step-*.partial-*")
+    assert any(remains.glob("engine/*"))
+    assert directory.checkpoint_steps() == directory.complete_steps() == [1, 2]
+    assert [damage(directory.checkpoint(step)) for step in (1, 2)] == [None, None]
+    assert pools[1].run(*task) == [(list(range(3, 11)), "")]
+    left = sorted(path.name for path in directory.checkpoints.iterdir())
+    assert left == [directory.checkpoint(step).name for step in range(1, 11)]
 
 
 @pytest.fixture
