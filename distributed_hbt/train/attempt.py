@@ -28,12 +28,24 @@ class Attempt:
     token: str
 
     def is_current(self) -> bool:
-        """Whether no other attempt has been started since. For the first rank: it reads a small file."""
+        """Whether no other attempt has been started since. For the first rank, which reads a small file.
+
+        Raises OSError where the file system does not say.
+        """
         try:
-            found = json.loads(self.directory.attempt.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            content = self.directory.attempt.read_text(encoding="utf-8")
+        except FileNotFoundError:  # somebody has removed the run
             return False
-        return bool(found.get("token") == self.token)
+        return f'"{self.token}"' in content
+
+    def is_replaced(self) -> bool:
+        """Whether another attempt is known to have been started since: quick enough for every step. Where the
+        file system does not say, training goes on until it has something to write."""
+        try:
+            return not self.is_current()
+        except OSError as error:
+            _log.debug("%s: %s", self.directory.attempt, error)
+            return False
 
     def superseded(self) -> WorkerFailed:
         """What an attempt ends with once it is not current any more."""

@@ -12,7 +12,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from distributed_hbt.config.run import RunConfig
-from distributed_hbt.errors import WorkerFailed
+from distributed_hbt.errors import HbtError, WorkerFailed
 from distributed_hbt.models.saved import save_encoder
 from distributed_hbt.train.attempt import Attempt, remove_folder
 from distributed_hbt.train.checkpoint import Saved, TrainState, write_state
@@ -24,14 +24,14 @@ from distributed_hbt.train.weights import whole_weights
 
 _log = logging.getLogger(__name__)
 
-_PARTING_SECONDS = 10.0
-"""How long a training that fails waits for a checkpoint in hand."""
+_PARTING_SECONDS = 5.0
+"""How long a training that has lost a rank waits for a checkpoint in hand."""
 
 
 class CheckpointWriter:
     """One checkpoint is in hand at a time. Within its block training may go on; at the end of the block the
-    checkpoint in hand is complete, or an error is raised on every rank. Where the block ends with an error,
-    so does, soon, what is in hand: ranks may be lost.
+    checkpoint in hand is complete, or an error is raised on every rank. Where the block ends with an error it
+    is completed too, unless ranks may be lost.
     """
 
     def __init__(self, config: RunConfig, session: Session, attempt: Attempt, saved: Saved) -> None:
@@ -72,7 +72,7 @@ class CheckpointWriter:
         attempt was started. Quick enough for every step."""
         if self._in_hand is not None and self._in_hand.error is not None:
             return True
-        return self._session.ranks.is_first and not self._attempt.is_current()
+        return self._session.ranks.is_first and self._attempt.is_replaced()
 
     def settle(self) -> None:
         """Wait for the checkpoint in hand; every rank must call it. Raises WorkerFailed on every rank, the
@@ -95,7 +95,10 @@ class CheckpointWriter:
         if error is None:
             self.settle()
         elif self._in_hand is not None:
-            self._in_hand.join(_PARTING_SECONDS)
+            # The project's own errors come of a process that goes on: so do the threads of all ranks.
+            self._in_hand.join(None if isinstance(error, HbtError) else _PARTING_SECONDS)
+            if self._in_hand.error is not None:
+                _log.warning("%s", self._in_hand.error)
             self._drop(self._in_hand)
 
     def _open(self, step: int) -> None:
@@ -117,7 +120,7 @@ class CheckpointWriter:
             raise shared[0]
 
     def _error_of(self, write: CheckpointWrite) -> WorkerFailed | None:
-        if self._session.ranks.is_first and not self._attempt.is_current():
+        if self._session.ranks.is_first and self._attempt.is_replaced():
             return self._attempt.superseded()  # which explains whatever went wrong with the files
         return write.error
 

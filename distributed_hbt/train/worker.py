@@ -260,7 +260,7 @@ def _while_current(attempt: Attempt, log: Callable[[StepRecord], None]) -> Calla
     """Logs no step of an attempt once another one has taken over the run's log."""
 
     def logged(record: StepRecord) -> None:
-        if attempt.is_current():
+        if not attempt.is_replaced():
             log(record)
 
     return logged

@@ -14,7 +14,7 @@ from unittest import mock
 
 from distributed_hbt.config.load import load_run
 from distributed_hbt.distributed.process_group import ranks_from_environment
-from distributed_hbt.errors import HbtError
+from distributed_hbt.errors import HbtError, WorkerFailed
 from distributed_hbt.run_directory import RunDirectory, check_run_directory, write_config
 from distributed_hbt.tracking.json_lines import JsonLines
 from distributed_hbt.train import checkpoint_write, checkpoint_writer
@@ -73,6 +73,7 @@ def train_run(
         "full_disk": full_disk,
         "failing_rank": failing_rank,
         "half_a_file": half_a_file,
+        "failing_step": failing_step,
     }
     with ExitStack() as open_files, circumstances[within](Path(place), ranks.rank) as on_step:
 
@@ -158,6 +159,25 @@ def failing_rank(place: Path, rank: int) -> Iterator[OnStep]:
 
     with mock.patch.object(checkpoint_writer, "write_engine_file", failing):
         yield lambda step: None
+
+
+@contextmanager
+def failing_step(place: Path, rank: int) -> Iterator[OnStep]:
+    """Step 7 fails on every rank, as with a loss of NaN, and only then the files of step 5 are written."""
+    failed = threading.Event()
+    write_files = checkpoint_writer._write_files
+
+    def late(*arguments: Any) -> list[str]:
+        failed.wait()
+        return write_files(*arguments)
+
+    def on_step(step: int) -> None:
+        if step == 7:
+            failed.set()
+            raise WorkerFailed("step 7", "the loss is nan", "try another")
+
+    with mock.patch.object(checkpoint_writer, "_write_files", late):
+        yield on_step
 
 
 @contextmanager

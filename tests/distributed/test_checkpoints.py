@@ -277,6 +277,18 @@ def test_a_rank_that_can_not_write_ends_all_of_them(pools: Pools, run_file: Path
     assert [path.name for path in checkpoints.iterdir()] == ["step-00000002"]
 
 
+def test_a_step_that_fails_does_not_take_the_checkpoint_in_hand_with_it(
+    pools: Pools, run_file: Path, tmp_path: Path
+) -> None:
+    """A loss of NaN that costs the steps of two intervals."""
+    options = overrides(2, f"output_dir={tmp_path}")
+    answers = pools[2].run("checkpoint_tasks.train_run", str(run_file), options, "failing_step")
+    assert answers == [(list(range(1, 8)), "WorkerFailed: step 7: the loss is nan; try another")] * 2
+    checkpoints = tmp_path / "tiny/checkpoints"
+    assert [path.name for path in checkpoints.iterdir()] == ["step-00000005"]
+    assert damage(checkpoints / "step-00000005") is None
+
+
 def test_a_run_keeps_what_it_is_told_to(pools: Pools, run_file: Path, tmp_path: Path) -> None:
     """Rules that are never applied, or applied to the checkpoint in hand."""
     rules = "train.checkpoints={keep_last: 2, keep_every: 4}"

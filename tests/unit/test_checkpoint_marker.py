@@ -97,7 +97,7 @@ def test_every_bit_of_the_marker_matters_or_changes_nothing(checkpoint: Path) ->
     """A flipped bit in a name or a checksum that passes for a file that is not looked at."""
     marker = checkpoint / MARKER
     whole = json.loads(marker.read_text())
-    for bit in range(0, 8 * marker.stat().st_size, 3):
+    for bit in range(0, 8 * marker.stat().st_size, 23):
         flip(marker, bit)
         try:
             same = json.loads(marker.read_text())["files"] == whole["files"]
