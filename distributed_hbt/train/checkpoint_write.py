@@ -10,7 +10,7 @@ from pathlib import Path
 
 from distributed_hbt.checkpoint_marker import MARKER, FileFacts, facts_of, sync, write_marker
 from distributed_hbt.distributed.process_group import Ranks
-from distributed_hbt.errors import WorkerFailed
+from distributed_hbt.errors import WorkerFailed, one_line
 from distributed_hbt.run_directory import RunDirectory
 from distributed_hbt.train.attempt import Attempt, remove_folder
 
@@ -130,7 +130,7 @@ def _cause(error: BaseException) -> str:
         if isinstance(link, OSError) and link.strerror:
             return link.strerror
         link = link.__cause__ or link.__context__
-    return str(error) or type(error).__name__
+    return one_line(error)
 
 
 def _publish(folder: Path, directory: RunDirectory, step: int) -> None:
