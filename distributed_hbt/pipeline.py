@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from distributed_hbt.config.paths import check_inputs
@@ -110,13 +111,9 @@ def evaluate_step(
     config: RunConfig, directory: RunDirectory, step: int, tracker: Tracker, executor: "Executor"
 ) -> None:
     """Evaluate the checkpoint after `step` steps, unless its results are there; log them."""
-    from distributed_hbt.evaluation.evaluate import evaluate_checkpoint
     from distributed_hbt.evaluation.results import PER_QUERY
 
-    checkpoint, out = directory.checkpoint(step), directory.evaluation(step)
-    for summary in evaluate_checkpoint(
-        config.evaluation, checkpoint, out, stores=config.stores, executor=executor
-    ):
+    for summary in _summaries(config, directory, step, executor):
         content = json.loads(summary.read_text(encoding="utf-8"))
         tracker.log_evaluation(content, step=step)
         folder = str(summary.parent.relative_to(directory.path))
@@ -126,13 +123,21 @@ def evaluate_step(
         tracker.log_datasets([dataset] if dataset else [])
 
 
+def _summaries(config: RunConfig, directory: RunDirectory, step: int, executor: "Executor") -> list[Path]:
+    """Of the checkpoint's results, which outlive a checkpoint that was not to be kept."""
+    from distributed_hbt.evaluation.evaluate import evaluate_checkpoint
+    from distributed_hbt.evaluation.results import SUMMARY
+
+    checkpoint, out = directory.checkpoint(step), directory.evaluation(step)
+    labels = [benchmark.label for benchmark in config.evaluation.benchmarks]
+    if not checkpoint.exists() and directory.has_results(step, labels):
+        return [out / label / SUMMARY for label in labels]
+    return evaluate_checkpoint(config.evaluation, checkpoint, out, stores=config.stores, executor=executor)
+
+
 def due_steps(config: RunConfig) -> list[int]:
-    """Steps whose checkpoints are evaluated: multiples of `evaluation.every`, and the last. None where there
-    is nothing to evaluate on."""
-    if not config.evaluation.benchmarks:
-        return []
-    every = config.evaluation.every or config.train.max_steps
-    return sorted({*range(every, config.train.max_steps + 1, every), config.train.max_steps})
+    """Steps whose checkpoints are evaluated, in order."""
+    return config.evaluated_steps
 
 
 def _prepare_unless_done(config: RunConfig, directory: RunDirectory, lap: Lap) -> "Prepared | None":

@@ -1,10 +1,13 @@
 """The directory of one run, and what stands where in it (docs: the contract of the run directory)."""
 
 import os
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from distributed_hbt.aside import aside
+from distributed_hbt.checkpoint_marker import MARKER, sync
 from distributed_hbt.config import yaml_file
 from distributed_hbt.config.load import differing_fields, dump, validate
 from distributed_hbt.config.run import RunConfig
@@ -12,14 +15,13 @@ from distributed_hbt.errors import ConfigError
 
 MAY_CHANGE = (
     *("cluster.", "mining.", "output_dir", "tracking.tags", "tracking.system_metrics"),
-    *("train.deepspeed", "train.profile_steps", "train.max_skipped_steps"),
+    *("train.deepspeed", "train.profile_steps", "train.checkpoints.", "train.max_skipped_steps"),
     *("train.compare_ranks_every", "data.damaged_rows"),
 )
 """Fields that a resumed run may have otherwise: they do not touch what is trained or measured. (Whether a
 checkpoint fits the ZeRO stage is the checkpoint's to say.)"""
 
-MARKER = "COMPLETE"
-"""Stands in a checkpoint that is whole."""
+_CHECKPOINT = re.compile(r"step-(\d{8,})")
 
 
 @dataclass(frozen=True)
@@ -88,12 +90,31 @@ class RunDirectory:
     def checkpoint(self, step: int) -> Path:
         return self.checkpoints / f"step-{step:08d}"
 
+    @property
+    def attempt(self) -> Path:
+        """Names the attempt to train that may write here: the one that was started last."""
+        return self.path / "attempt.json"
+
     def is_complete(self, step: int) -> bool:
         """Whether the checkpoint after `step` steps is there and whole."""
         return (self.checkpoint(step) / MARKER).exists()
 
+    def checkpoint_steps(self) -> list[int]:
+        """Steps that have a checkpoint's folder, in order. It is whole where it has a marker: a folder gets
+        its name last."""
+        names = [_CHECKPOINT.fullmatch(path.name) for path in self.checkpoints.glob("step-*")]
+        return sorted(int(name[1]) for name in names if name)
+
+    def complete_steps(self) -> list[int]:
+        """Steps that have a complete checkpoint, in order."""
+        return [step for step in self.checkpoint_steps() if self.is_complete(step)]
+
     def evaluation(self, step: int) -> Path:
         return self.path / "evaluation" / f"step-{step:08d}"
+
+    def has_results(self, step: int, labels: Iterable[str]) -> bool:
+        """Whether the checkpoint after `step` steps was evaluated on all benchmarks of these labels."""
+        return all((self.evaluation(step) / label / "summary.json").is_file() for label in labels)
 
 
 def check_run_directory(config: RunConfig) -> RunDirectory:
@@ -132,7 +153,10 @@ def write_config(directory: RunDirectory, config: RunConfig) -> None:
 
 
 def write_aside(path: Path, text: str) -> None:
-    """Write a file under another name, then rename it: a reader sees all of it or none."""
+    """Write a file under another name, then rename it: a reader sees all of it or none, also where the
+    machine goes down."""
     partial = aside(path)
     partial.write_text(text, encoding="utf-8")
+    sync(partial)
     partial.replace(path)
+    sync(path.parent)

@@ -146,6 +146,15 @@ class RunConfig(Section):
         asked = self.train.reduce_gradients
         return asked == "once" or (asked == "auto" and self.model.lora is not None)
 
+    @property
+    def evaluated_steps(self) -> list[int]:
+        """Steps whose checkpoints are evaluated: multiples of `evaluation.every`, and the last. None where
+        there is nothing to evaluate on."""
+        if not self.evaluation.benchmarks:
+            return []
+        every, last = self.evaluation.every or self.train.max_steps, self.train.max_steps
+        return sorted({*range(every, last + 1, every), last})
+
     @model_validator(mode="after")
     def _printed_loss_has_negatives(self) -> Self:
         if self.train.loss == "printed" and self.data.num_hard_negatives == 0:
@@ -189,5 +198,16 @@ class RunConfig(Section):
             raise ValueError(
                 f"evaluation.every {every} is no multiple of train.checkpoint_every "
                 f"{self.train.checkpoint_every}; change one of them"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _best_checkpoints_are_measured(self) -> Self:
+        best = self.train.checkpoints.best
+        labels = [benchmark.label for benchmark in self.evaluation.benchmarks]
+        if best is not None and best.benchmark not in labels:
+            raise ValueError(
+                f"train.checkpoints.best.measure {best.measure} begins with no benchmark of the run "
+                f"({', '.join(labels) or 'it has none'}); begin it with one"
             )
         return self

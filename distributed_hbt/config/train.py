@@ -5,6 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from distributed_hbt.config.base import RunPath, Section
+from distributed_hbt.config.checkpoints import CheckpointsConfig
 from distributed_hbt.config.model import ModelConfig, TokenizerConfig
 
 
@@ -113,6 +114,8 @@ class TrainConfig(Section):
     compare_ranks_every: int | None = Field(default=100, ge=1)
     """Steps between comparisons of the weights that all ranks hold, which also precede every checkpoint; the
     run ends where a rank's differ. null: never."""
+    checkpoints: CheckpointsConfig = CheckpointsConfig()
+    """How they are written, and which are kept."""
     deepspeed: RunPath | None = None
     """ZeRO configuration, for example ds_configs/zero2.json; null: the one that the launcher's accelerate
     configuration names, ds_configs/zero2.json where there is none."""

@@ -97,10 +97,11 @@ class EvaluationFeed:
         self._opened.close()
 
     def _wait_for(self, step: int) -> bool:
-        """Whether the checkpoint is there, once it is or will not be."""
+        """Whether the checkpoint, or what came of it, is there, once it is or will not be."""
+        labels = [benchmark.label for benchmark in self._config.evaluation.benchmarks]
         while not self._abandoned:
             over = self._training_over.is_set()  # asked first: the last checkpoint comes before it
-            if self._directory.is_complete(step):
+            if self._directory.is_complete(step) or self._directory.has_results(step, labels):
                 return True
             if over:
                 return False

@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import math
 import os
 import tempfile
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 from distributed_hbt.config.run import RunConfig
 from distributed_hbt.doctor.finding import Finding, Subject
 from distributed_hbt.errors import ConfigError
-from distributed_hbt.run_directory import MARKER, RunDirectory
+from distributed_hbt.run_directory import RunDirectory
 
 _CHECK = "disk"
 WRITTEN_BYTES = 64 * 2**20
@@ -50,7 +51,7 @@ def _timed_write(folder: Path) -> float:
 
 
 def _room(run: RunConfig | None, folder: Path, speed: float) -> list[Finding]:
-    """Every checkpoint is kept: as many as the run still has to write must fit."""
+    """As many checkpoints as the run still has to write, and keeps, must fit."""
     if run is None:
         return []
     size = checkpoint_size(run)
@@ -64,7 +65,7 @@ def _room(run: RunConfig | None, folder: Path, speed: float) -> list[Finding]:
     )
     what += f", {size / speed:,.0f} s each at this speed from one process; {_size(free)} are free"
     if needed > free:
-        remedy = "free space, choose another output_dir, or raise train.checkpoint_every (all are kept)"
+        remedy = "free space, raise train.checkpoint_every, or set train.checkpoints.keep_last"
         return [Finding(_CHECK, "failure", f"{what}, {_size(needed)} are needed", remedy)]
     if needed > 0.8 * free:
         remedy = "remember the evaluation's files, or raise train.checkpoint_every"
@@ -73,10 +74,16 @@ def _room(run: RunConfig | None, folder: Path, speed: float) -> list[Finding]:
 
 
 def missing_checkpoints(run: RunConfig) -> int:
-    """How many checkpoints the run still has to write."""
+    """How many checkpoints the run still has to write beyond those that it removes for them."""
     every, last = run.train.checkpoint_every, run.train.max_steps
-    written = RunDirectory(run.run_dir).checkpoints.glob(f"step-*/{MARKER}")
-    return -(-last // every) - sum(1 for _ in written)
+    written, rules = len(RunDirectory(run.run_dir).complete_steps()), run.train.checkpoints
+    total = -(-last // every)
+    if rules.keep_last is None:
+        return total - written
+    beyond = last // math.lcm(every, rules.keep_every) if rules.keep_every else 0
+    beyond += rules.best.number if rules.best else 0
+    # One more: the oldest goes when the newest is there.
+    return max(0, min(total, rules.keep_last + beyond + 1) - written)
 
 
 def checkpoint_size(run: RunConfig) -> int | None:

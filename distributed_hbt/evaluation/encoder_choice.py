@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from distributed_hbt.checkpoint_marker import check_encoder
 from distributed_hbt.config.evaluation import EvaluationConfig
 from distributed_hbt.errors import CheckpointError, ConfigError
 from distributed_hbt.evaluation.fingerprint import encoder_fingerprint
@@ -12,9 +13,11 @@ from distributed_hbt.models.manifest import EncoderManifest
 def encoder_choice(config: EvaluationConfig, checkpoint: Path) -> EncoderChoice:
     """The encoder of a checkpoint and how it is run.
 
-    Raises CheckpointError for a folder without an encoder, ConfigError for a dimension that it lacks.
+    Raises CheckpointError for a folder without an encoder, or one whose files are not what was written,
+    ConfigError for a dimension that it lacks.
     """
     folder = encoder_folder(checkpoint)
+    check_encoder(folder)
     dimension = EncoderManifest.read(folder).embedding_dimension
     if config.dimension is not None and config.dimension > dimension:
         what = f"{config.dimension} is more than the embedding's {dimension}"

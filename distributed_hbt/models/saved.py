@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from distributed_hbt.checkpoint_marker import check_encoder
 from distributed_hbt.errors import CheckpointError, ConfigError, HbtError, one_line
 from distributed_hbt.models.attention import set_attention
 from distributed_hbt.models.backbone import is_attention_error, read_backbone, without_pooler
@@ -126,8 +127,10 @@ def load_encoder(
             FlashAttention takes torch's attention where that is missing: the same to rounding.
 
     Raises:
-        CheckpointError: files are missing or damaged, weights missing, too many, or of another shape.
+        CheckpointError: files are missing or not what was written, weights missing, too many, or of another
+            shape.
     """
+    check_encoder(folder)
     manifest = EncoderManifest.read(folder)
     location = manifest.base_location(folder) if manifest.adapter else str(folder)
     try:

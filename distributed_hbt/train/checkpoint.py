@@ -1,22 +1,17 @@
-"""Checkpoints: written aside, completed by a marker, then renamed; read back only when whole."""
+"""What a checkpoint says of its training, and how an engine takes it up again."""
 
 import json
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch.distributed as dist
-
-from distributed_hbt.distributed.process_group import Ranks
 from distributed_hbt.errors import CheckpointError
 from distributed_hbt.models.manifest import EncoderManifest
-from distributed_hbt.models.saved import save_encoder
-from distributed_hbt.run_directory import MARKER, RunDirectory
 from distributed_hbt.train.another_world import can_change
-from distributed_hbt.train.engine import Session
-from distributed_hbt.train.engine_files import check_inside, only_data
-from distributed_hbt.train.weights import whole_weights
+from distributed_hbt.train.only_data import check_inside, only_data
+
+_CHECKSUMS = {"checksums": "COMPLETE"}
+"""Says in state.json that the marker has checksums: one that is empty is damaged, and no older version's."""
 
 
 @dataclass(frozen=True)
@@ -47,74 +42,19 @@ class Saved:
     adapter: bool
 
 
-def save_checkpoint(
-    session: Session, engine: Any, directory: RunDirectory, state: TrainState, saved: Saved
-) -> Path:
-    """Write one checkpoint; every rank must call it. Returns its folder."""
-    final = directory.checkpoint(state.step)
-    partial = final.with_name(f"{final.name}.partial")
-    if session.ranks.is_first:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-    dist.barrier()
-    engine.save_checkpoint(
-        str(partial), tag="engine", save_latest=False, exclude_frozen_parameters=saved.adapter
-    )
-    weights = whole_weights(engine, session.ranks, trainable_only=saved.adapter)
-    dist.barrier()
-    if session.ranks.is_first:
-        encoder = engine.module.encoder
-        save_encoder(partial / "encoder", encoder, saved.tokenizer, saved.manifest, weights)
-        (partial / "state.json").write_text(json.dumps(asdict(state), indent=2), encoding="utf-8")
-        for script in partial.glob("zero_to_*.py"):  # DeepSpeed's own converters
-            script.rename(partial / "engine" / script.name)
-        (partial / MARKER).touch()
-        shutil.rmtree(final, ignore_errors=True)
-        partial.rename(final)
-    dist.barrier()
-    return final
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """The checkpoint that a training goes on from, and its state."""
-
-    path: Path
-    state: TrainState
-
-
-def choose_checkpoint(directory: RunDirectory, ranks: Ranks) -> Chosen | None:
-    """The checkpoint to go on from, the same on every rank, which must call it; None where there is none.
-
-    It is known before the engine is built. Raises CheckpointError.
-    """
-    found: list[Path | None] = [last_checkpoint(directory) if ranks.is_first else None]
-    dist.broadcast_object_list(found)
-    path = found[0]
-    return None if path is None else Chosen(path, read_state(path))
-
-
-def last_checkpoint(directory: RunDirectory) -> Path | None:
-    """The newest complete checkpoint; leftovers of a killed writer are not complete and not seen."""
-    complete = completed_checkpoints(directory)
-    return complete[-1] if complete else None
-
-
-def completed_checkpoints(directory: RunDirectory) -> list[Path]:
-    """Folders of all complete checkpoints, oldest first."""
-    return sorted(
-        path
-        for path in directory.checkpoints.glob("step-*")
-        if path.suffix != ".partial" and (path / MARKER).exists()
-    )
+def write_state(checkpoint: Path, state: TrainState) -> None:
+    """Write state.json. Raises OSError."""
+    content = {**asdict(state), **_CHECKSUMS}
+    (checkpoint / "state.json").write_text(json.dumps(content, indent=2), encoding="utf-8")
 
 
 def read_state(checkpoint: Path) -> TrainState:
     """Raises CheckpointError if state.json is missing or damaged."""
     path = checkpoint / "state.json"
     try:
-        return TrainState(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, RecursionError) as error:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return TrainState(**{name: value for name, value in content.items() if name not in _CHECKSUMS})
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(
             str(path), f"can not be read ({error})", "remove this checkpoint to resume from the one before"
         ) from error

@@ -1,48 +1,83 @@
-"""DeepSpeed's files of a checkpoint are pickles: they are read so that none can run a program.
+"""The files that DeepSpeed would write of an engine, taken from it instead of written."""
 
-torch.load has a list of what may be in a file, `weights_only`, under which nothing else is called. DeepSpeed
-reads its own files without it, at several places; torch's own switch for that stands above what they say.
-"""
-
-import contextlib
-import os
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from distributed_hbt.errors import CheckpointError
+import torch
 
-_ONLY, _NOT_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
+from distributed_hbt.train.host_copy import HostCopy
 
-
-@contextlib.contextmanager
-def only_data() -> Iterator[None]:
-    """In the block, torch.load gives tensors, plain values and the classes of DeepSpeed's optimizer state,
-    and raises pickle.UnpicklingError for anything else, whatever its caller asks for. So does it in processes
-    that are forked there."""
-    from deepspeed.runtime.fp16.loss_scaler import DynamicLossScaler, LossScaler
-    from deepspeed.runtime.zero.config import ZeroStageEnum
-    from deepspeed.utils.tensor_fragment import fragment_address
-    from torch.serialization import safe_globals
-
-    before = {name: os.environ.pop(name, None) for name in (_ONLY, _NOT_ONLY)}
-    os.environ[_ONLY] = "1"
-    try:
-        with safe_globals([DynamicLossScaler, LossScaler, ZeroStageEnum, fragment_address]):
-            yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
+ENGINE = "engine"
+"""Folder of the engine's state in a checkpoint."""
+_CONVERTERS = ("zero_to_fp32.py", "zero_to_torch.py")
 
 
-def check_inside(engine: Path, run_directory: Path) -> None:
-    """Whether all files below `engine` lie in the run's own directory, where only the run writes.
+def engine_files(engine: Any, *, copied: bool, trainable_only: bool) -> dict[str, Any]:
+    """File name -> content, of this rank; every rank must call it. Nothing is written.
 
-    Raises CheckpointError naming the link that leads out of it.
+    The contents are copies in the memory of the host, or, where not `copied`, the engine's own, which hold
+    until its next step.
     """
-    root = run_directory.resolve()
-    for path in (engine, *sorted(engine.rglob("*"))):
-        if not path.resolve().is_relative_to(root):
-            what = f"leads out of the run directory, to {path.resolve()}"
-            raise CheckpointError(str(path), what, "copy the checkpoint into the run directory")
+    taker, own = _Taker(copied), engine.checkpoint_engine
+    engine.checkpoint_engine = taker
+    engine._copy_recovery_script = _write_no_script
+    try:
+        engine.save_checkpoint(
+            ENGINE, tag=ENGINE, save_latest=False, exclude_frozen_parameters=trainable_only
+        )
+    finally:
+        engine.checkpoint_engine = own
+    return taker.taken
+
+
+def write_engine_file(path: Path, content: Any) -> None:
+    """Write one of the `engine_files`, as DeepSpeed does. Raises OSError, or what torch makes of one."""
+    with path.open("wb") as file:
+        torch.save(content, file)
+
+
+def write_converters(folder: Path) -> list[str]:
+    """DeepSpeed's own scripts, which make plain weights of its files; their names."""
+    import deepspeed
+
+    source = Path(deepspeed.__file__).parent / "utils"
+    for name in _CONVERTERS:
+        (folder / name).write_bytes((source / name).read_bytes())
+    return list(_CONVERTERS)
+
+
+class _Taker:
+    """Stands where DeepSpeed has what writes its files (its CheckpointEngine), and keeps them instead."""
+
+    def __init__(self, copied: bool) -> None:
+        self._copied = copied
+        self.taken: dict[str, Any] = {}
+
+    def makedirs(self, path: str, exist_ok: bool = False) -> None:
+        """Folders are made when the files are written: an error here would be one rank's alone."""
+
+    def save(self, state_dict: Any, path: str) -> None:
+        if self._copied:
+            copies = HostCopy()
+            state_dict = copies.of(state_dict)
+            copies.wait()
+        self.taken[Path(path).name] = state_dict
+
+    def create(self, info: Any) -> None:
+        """Nothing is begun."""
+
+    def commit(self, info: Any) -> bool:
+        return True
+
+    def is_decoupled(self) -> bool:
+        return False
+
+    def is_data_parallel_writer(self, dp_rank: int) -> bool:
+        return dp_rank == 0
+
+    def preserves_storage_sharing(self) -> bool:
+        return True
+
+
+def _write_no_script(save_path: str) -> None:
+    """In the place of DeepSpeed's, for the same reason."""

@@ -3,7 +3,8 @@
 import logging
 
 from distributed_hbt.train.another_world import load_from_other_ranks
-from distributed_hbt.train.checkpoint import Chosen, Saved, load_engine
+from distributed_hbt.train.checkpoint import Saved, load_engine
+from distributed_hbt.train.checkpoint_choice import Chosen
 from distributed_hbt.train.loop import Trainer
 
 _log = logging.getLogger(__name__)

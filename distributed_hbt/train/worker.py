@@ -32,13 +32,10 @@ from distributed_hbt.models.text import TextEncoder
 from distributed_hbt.run_directory import RunDirectory
 from distributed_hbt.start_times import Lap, StartTimes, not_timed
 from distributed_hbt.stop_signals import Stopping
-from distributed_hbt.train.checkpoint import (
-    Saved,
-    TrainState,
-    check_fits,
-    choose_checkpoint,
-    save_checkpoint,
-)
+from distributed_hbt.train.attempt import Attempt, begin_attempt
+from distributed_hbt.train.checkpoint import Saved, TrainState, check_fits
+from distributed_hbt.train.checkpoint_choice import choose_checkpoint
+from distributed_hbt.train.checkpoint_writer import CheckpointWriter
 from distributed_hbt.train.chunked import ChunkedEncoder
 from distributed_hbt.train.costs import write_costs
 from distributed_hbt.train.engine import Session, build_engine, start_session
@@ -109,26 +106,30 @@ def train(
     times = times or StartTimes(is_own_process=False)
     session = start_session(config, ranks)
     times.lap("process group")
+    attempt = begin_attempt(directory, ranks)
     state = partial(_state, config, session, prepared, tracking_run)
     chosen = choose_checkpoint(directory, ranks)
     if chosen is not None:
         check_fits(chosen.path, chosen.state, state(chosen.state.step))
     trainer, saved = _build(config, session, directory, prepared, times.lap)
-
     skipped = 0 if chosen is None else chosen.state.skipped_steps
     guards = build_guards(config, trainer, directory, prepared.store, skipped=skipped, give_up=give_up)
-
-    def checkpoint(step: int) -> None:
-        now = replace(state(step), skipped_steps=guards.skipped.count)
-        path = save_checkpoint(session, trainer.engine, directory, now, saved)
-        _log.info("wrote %s", path)
-
     start = resume(trainer, chosen, saved)
     times.lap("checkpoint")
-    log = times.until("first step", log_from(start) if log_from else _no_log)
+    log = times.until("first step", _while_current(attempt, log_from(start)) if log_from else _no_log)
     profile = _profile(config, session, directory)
-    with stopping or nullcontext(_never) as stop_asked:
-        done = run_steps(trainer, start, log, checkpoint, stop_asked, guards, profile)
+    with (
+        stopping or nullcontext(_never) as stop_asked,
+        CheckpointWriter(config, session, attempt, saved) as writer,
+    ):
+
+        def checkpoint(step: int) -> None:
+            writer.save(trainer.engine, replace(state(step), skipped_steps=guards.skipped.count))
+
+        def ends(*, at_checkpoint: bool = False) -> bool:
+            return stop_asked(at_checkpoint=at_checkpoint) or writer.in_trouble()
+
+        done = run_steps(trainer, start, log, checkpoint, ends, guards, profile)
     if ranks.is_first:
         write_costs(directory.costs, trainer.engine.module.encoder)
     trainer.engine.destroy()
@@ -272,6 +273,16 @@ def _profile(config: RunConfig, session: Session, directory: RunDirectory) -> St
 
 def _no_log(record: StepRecord) -> None:
     """Ranks other than the first log nothing."""
+
+
+def _while_current(attempt: Attempt, log: Callable[[StepRecord], None]) -> Callable[[StepRecord], None]:
+    """Logs no step of an attempt once another one has taken over the run's log."""
+
+    def logged(record: StepRecord) -> None:
+        if not attempt.is_replaced():
+            log(record)
+
+    return logged
 
 
 def _never(*, at_checkpoint: bool = False) -> bool:

@@ -25,7 +25,10 @@ from distributed_hbt.models.saved import load_encoder, save_base
 from distributed_hbt.models.text import TextEncoder
 from distributed_hbt.run_directory import RunDirectory, check_run_directory, write_config
 from distributed_hbt.train import step as step_module
-from distributed_hbt.train.checkpoint import Saved, TrainState, choose_checkpoint, save_checkpoint
+from distributed_hbt.train.attempt import begin_attempt
+from distributed_hbt.train.checkpoint import Saved, TrainState
+from distributed_hbt.train.checkpoint_choice import choose_checkpoint
+from distributed_hbt.train.checkpoint_writer import CheckpointWriter
 from distributed_hbt.train.chunked import Chunk, ChunkedEncoder
 from distributed_hbt.train.engine import build_engine, start_session
 from distributed_hbt.train.inputs import InputMaker
@@ -352,7 +355,11 @@ def live_and_saved(run_file: str, overrides: list[str]) -> dict[str, np.ndarray]
     )
     saved = Saved(made.inputs.texts.tokenizer, manifest, adapter)
     state = TrainState(3, config.name, config.seed, 2, made.session.stage, "", "", None)
-    checkpoint = save_checkpoint(made.session, made.engine, directory, state, saved)
+    with CheckpointWriter(
+        config, made.session, begin_attempt(directory, made.session.ranks), saved
+    ) as writer:
+        writer.save(made.engine, state)
+    checkpoint = directory.checkpoint(3)
     ids_BL, mask_BL = made.inputs.texts.pad(
         made.inputs.texts.queries(["a river", "the light of a house in the city", "b"])
     )

@@ -1,6 +1,7 @@
 """Bad input: the documented exit code, one clear line on stderr, no traceback, nothing half-written."""
 
 import gzip
+import hashlib
 import json
 import os
 import re
@@ -331,23 +332,39 @@ def test_other_zero_stage_than_the_checkpoint_s_is_refused(programs: Any, traine
 
 
 def spoil_state(checkpoint: Path) -> str:
-    state = checkpoint / "state.json"
+    """That of another run, whole."""
+    state, marker = checkpoint / "state.json", checkpoint / "COMPLETE"
     state.write_text(state.read_text().replace('"name": "tiny"', '"name": "other"'))
+    content = json.loads(marker.read_text())
+    digest = hashlib.sha256(state.read_bytes()).hexdigest()
+    content["files"]["state.json"] = {"bytes": state.stat().st_size, "sha256": digest}
+    marker.write_text(json.dumps(content))
     return "has name other, this run tiny"
 
 
 def spoil_json(checkpoint: Path) -> str:
     (checkpoint / "state.json").write_text("{")
-    return "state.json: can not be read"
+    return "state.json has 1 bytes, and "
 
 
 def spoil_engine(checkpoint: Path) -> str:
     for file in (checkpoint / "engine").glob("*model_states.pt"):
         file.write_bytes(file.read_bytes()[:100])
+    return "model_states.pt has 100 bytes, and "
+
+
+def spoil_older(checkpoint: Path) -> str:
+    """Of a version that wrote no checksums."""
+    state, marker = checkpoint / "state.json", checkpoint / "COMPLETE"
+    marker.write_text("")
+    content = json.loads(state.read_text())
+    del content["checksums"]
+    state.write_text(json.dumps(content))
+    spoil_engine(checkpoint)
     return "can not be loaded"
 
 
-@pytest.mark.parametrize("spoil", [spoil_state, spoil_json, spoil_engine])
+@pytest.mark.parametrize("spoil", [spoil_state, spoil_json, spoil_engine, spoil_older])
 def test_foreign_or_damaged_checkpoint_is_refused(
     programs: Any, trained: Path, spoil: Callable[[Path], str]
 ) -> None:

@@ -1,12 +1,14 @@
 """evaluate, score and compare on one encoder: figures that three programs give alike."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from distributed_hbt.checkpoint_marker import facts_of, write_marker
 from distributed_hbt.cli import main
 from distributed_hbt.config.load import load_run
 from distributed_hbt.data.trained_tokenizer import prepare_tokenizer
@@ -15,6 +17,7 @@ from distributed_hbt.demo.strategies import write_run
 from distributed_hbt.demo.untrained import evaluate_untrained
 from distributed_hbt.evaluation.trec_run import run_path
 from distributed_hbt.run_directory import RunDirectory
+from tests.unit.test_checkpoint_marker import flip
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +70,31 @@ def test_score_of_a_run_file_equals_the_summary(
         assert score["num_queries"] == summary["tasks"][task]["num_queries"]
         expected = {name: summary["tasks"][task]["measures"][name] for name in score["measures"]}
         assert score["measures"] == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "encoder.json"])
+def test_a_damaged_encoder_is_refused_by_every_command(
+    evaluated: tuple[Path, RunDirectory], capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str
+) -> None:
+    """Figures, negatives and exports of weights that nobody has trained."""
+    run_file, directory = evaluated
+    checkpoint = tmp_path / "step-00000001"
+    shutil.copytree(directory.checkpoint(1) / "encoder", checkpoint / "encoder")
+    (checkpoint / "state.json").write_text("{}")
+    names = [*(f"encoder/{path.name}" for path in (checkpoint / "encoder").iterdir()), "state.json"]
+    write_marker(checkpoint, facts_of(checkpoint, names), {})
+    flip(checkpoint / "encoder" / name, 8 * ((checkpoint / "encoder" / name).stat().st_size - 3))
+    out = tmp_path / "out"
+    for command in (
+        ["evaluate", str(run_file), "--checkpoint", str(checkpoint), "--out", str(out)],
+        ["mine", str(run_file), "--checkpoint", str(checkpoint), "--out", str(out / "mined.jsonl")],
+        ["export", str(checkpoint), "--out", str(out / "exported")],
+    ):
+        assert main(command) == 2, command
+        (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("hbt: error")]
+        where = f"{checkpoint / 'encoder' / name}: "  # a manifest that is no JSON is told first
+        assert where + "is not what was written" in line or where + "can not be read" in line, command
+        assert not list(out.rglob("*.*"))
 
 
 def write_qrels(folder: Path, config: Any, task: str) -> Path:

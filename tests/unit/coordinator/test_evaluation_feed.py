@@ -138,6 +138,23 @@ def test_failed_evaluation_is_tried_once_more_after_the_training(config: RunConf
     assert tracker.evaluated == [20, 30, 10]
 
 
+def test_results_outlive_a_checkpoint_that_was_not_kept(config: RunConfig) -> None:
+    """Catches a run that is submitted again and waits for ever for a checkpoint that its rules have removed,
+    or that loses its results."""
+    directory, first, second = RunDirectory(config.run_dir), Recorder(), Recorder()
+    complete(config, 10)
+    feed = EvaluationFeed(config, directory, this_process, lambda: first)
+    feed.training_is_over()
+    feed.run()
+    shutil.rmtree(directory.checkpoint(10))
+    complete(config, 20)
+    complete(config, 30)
+    feed = EvaluationFeed(config, directory, this_process, lambda: second)
+    feed.training_is_over()
+    feed.run()
+    assert (first.evaluated, second.evaluated) == ([10], [10, 20, 30])
+
+
 def test_training_that_ended_early_ends_the_wait(config: RunConfig) -> None:
     """Catches waiting for ever for a checkpoint that never comes; what is there is evaluated."""
     tracker = Recorder()
