@@ -109,7 +109,7 @@ def evaluate_step(
         config.evaluation, checkpoint, out, stores=config.stores, executor=executor
     ):
         content = json.loads(summary.read_text(encoding="utf-8"))
-        tracker.log_evaluation(content, step=step)
+        tracker.log_evaluation(content, step, summary.stat().st_mtime)
         folder = str(summary.parent.relative_to(directory.path))
         for file in (summary, summary.with_name(PER_QUERY)):
             tracker.log_artifact(file, folder=folder)
