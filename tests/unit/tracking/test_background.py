@@ -15,7 +15,7 @@ from distributed_hbt.tracking.spool import Entry, Spool
 
 
 class Store:
-    """Takes what a store takes, and fails as it is told; `seen` has (name, step) of numbers, or other calls."""
+    """Fails as it is told; `seen` has (name, step) of each number, and of other calls what they wrote."""
 
     def __init__(self) -> None:
         self.seen: list[Any] = []

@@ -1,6 +1,5 @@
 """The file of what is still to be sent."""
 
-import os
 import resource
 import signal
 import subprocess
@@ -110,5 +109,5 @@ def test_a_disk_that_is_full_costs_no_entry_and_leaves_no_half_line(tmp_path: Pa
         steps += [found["step"] for found in read[0]]
         spool.sent(read[1])
     assert sorted(steps) == [1, 2, 3, 4]
-    assert os.listdir(tmp_path) == [spool.path.name]
+    assert list(tmp_path.iterdir()) == [spool.path]
     spool.close()
