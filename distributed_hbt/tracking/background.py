@@ -9,6 +9,7 @@ from pathlib import Path
 
 from distributed_hbt.tracking.deliver import (
     StoreRun,
+    all_steps_in_store,
     batches,
     deliver,
     last_steps,
@@ -16,7 +17,7 @@ from distributed_hbt.tracking.deliver import (
     steps_in_store,
     without_steps,
 )
-from distributed_hbt.tracking.spool import Entry, Spool, entries_of, spool_files, take_over
+from distributed_hbt.tracking.spool import Entry, Spool, entries_of, held, spool_files, take_over
 
 PAUSES = (0.5, 2.0, 8.0)
 """Seconds before each further attempt; the last of them before every attempt while the store is away."""
@@ -94,7 +95,7 @@ class BackgroundSender:
         self.run = run
 
     def _new(self, entry: Entry) -> Entry | None:
-        return without_steps(entry, self._known)
+        return without_steps(entry, lambda name, step: step <= self._known.get(name, -1))
 
     def _steps_left_over(self) -> dict[str, int]:
         entries = [
@@ -109,20 +110,34 @@ class BackgroundSender:
         return [path for path in spool_files(self._spool.path.parent) if path != self._spool.path]
 
     def _send_left_over(self) -> bool:
-        """The status that a process left is no longer the run's. False where the end did not wait for it."""
-        for path in self._other_files():
-            with take_over(path) as taken:
-                if not taken:
-                    continue
-                entries = list(entries_of(path))
-                if None in entries:
-                    _log.warning("tracking: %s: %d damaged lines left out", path, entries.count(None))
-                if not self._send([entry for entry in entries if entry and "status" not in entry]):
-                    return False
-                path.unlink(missing_ok=True)
-                if entries:
-                    _log.info("tracking: sent %d entries that an earlier start had left", len(entries))
+        """False where the end did not wait for it. One process at a time does this: two files may have the
+        same steps."""
+        with held(self._spool.path.parent / "sending.lock") as alone:
+            return not alone or all(self._send_file(path) for path in self._other_files())
+
+    def _send_file(self, path: Path) -> bool:
+        """The status that a process has left is no longer the run's."""
+        with take_over(path) as taken:
+            if not taken:
+                return True
+            found = list(entries_of(path))
+            if None in found:
+                _log.warning("tracking: %s: %d damaged lines left out", path, found.count(None))
+            entries = [entry for entry in found if entry and "status" not in entry]
+            there: dict[str, set[int]] = {}
+            if not self._attempt(lambda: there.update(self._there(entries)), None):
+                return False
+            new = [without_steps(entry, lambda name, step: step in there[name]) for entry in entries]
+            if not self._send(new):
+                return False
+            path.unlink(missing_ok=True)
+            if entries:
+                _log.info("tracking: sent %d entries that an earlier start had left", len(entries))
         return True
+
+    def _there(self, entries: Sequence[Entry]) -> dict[str, set[int]]:
+        assert self.run is not None  # opened before anything is sent
+        return all_steps_in_store(self.run, last_steps(entries))
 
     def _send(self, entries: Sequence[Entry | None]) -> bool:
         """False where not all is dealt with: the end did not wait for a store that is away."""

@@ -9,7 +9,7 @@
 A step of null is the number of seconds since the run began, which the writer may not know.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,13 +71,17 @@ def deliver(run: StoreRun, run_dir: Path, batch: Sequence[Entry]) -> None:
         run.client.set_terminated(run.run_id, first["status"], first["time"])
 
 
-def without_steps(entry: Entry, known: Mapping[str, int]) -> Entry | None:
-    """The entry without the numbers of training steps up to those that are `known` by their names: a run that
-    resumes does some of them again. None where nothing is left."""
+def without_steps(entry: Entry, known: Callable[[str, int], bool]) -> Entry | None:
+    """The entry without the numbers of training steps that are `known` by name and step: a run that resumes
+    does some of them again. None where nothing is left."""
     if "metrics" not in entry or entry["step"] is None:
         return entry
     step = entry["step"]
-    left = {name: value for name, value in entry["metrics"].items() if step > known.get(name, -1)}
+    left = {
+        name: value
+        for name, value in entry["metrics"].items()
+        if not (name.startswith(TRAINING) and known(name, step))
+    }
     return {**entry, "metrics": left} if left else None
 
 
@@ -95,6 +99,12 @@ def steps_in_store(run: StoreRun) -> dict[str, int]:
     """The last step of each metric of the training that the store has. Raises what its client raises."""
     found = run.client.get_run(run.run_id).to_proto().data.metrics
     return {one.key: int(one.step) for one in found if one.key.startswith(TRAINING)}
+
+
+def all_steps_in_store(run: StoreRun, names: Iterable[str]) -> dict[str, set[int]]:
+    """Every step that the store has of these metrics. Raises what its client raises."""
+    client, run_id = run.client, run.run_id
+    return {name: {int(one.step) for one in client.get_metric_history(run_id, name)} for name in names}
 
 
 def write_params(client: Any, run_id: str, params: Mapping[str, str]) -> list[str]:

@@ -149,17 +149,25 @@ def spool_files(folder: Path) -> list[Path]:
 @contextlib.contextmanager
 def take_over(path: Path) -> Iterator[bool]:
     """Hold a file that is left over; False where a living process holds it, or it is gone."""
+    with held(path, create=False) as taken:
+        yield taken and path.exists()
+
+
+@contextlib.contextmanager
+def held(path: Path, *, create: bool = True) -> Iterator[bool]:
+    """Hold a file; False where another process does, or it is not there and not to be made."""
     try:
-        file = os.open(path, os.O_RDWR)
+        file = os.open(path, os.O_RDWR | (os.O_CREAT if create else 0), 0o644)
     except FileNotFoundError:
         yield False
         return
     try:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield os.fstat(file).st_nlink > 0
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(file)
+        yield False
+        return
+    try:
+        yield True
     finally:
         os.close(file)
