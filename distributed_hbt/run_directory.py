@@ -10,7 +10,7 @@ from distributed_hbt.config.run import RunConfig
 from distributed_hbt.errors import ConfigError
 
 MAY_CHANGE = (
-    *("cluster.", "mining.", "output_dir", "tracking.tags", "tracking.system_metrics"),
+    *("cluster.", "mining.", "output_dir", "remote", "tracking.tags", "tracking.system_metrics"),
     *("train.deepspeed", "train.profile_steps"),
 )
 """Fields that a resumed run may have otherwise: they do not touch what is trained or measured. (Whether a
