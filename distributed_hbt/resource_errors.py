@@ -21,7 +21,7 @@ _RESOURCES = {
     errno.ENOSPC: _Resource(
         "the disk is full",
         "make room and start again: what was begun is not taken for whole",
-        r"No space left on device|database or disk is full",
+        r"No space left on device|database or disk is full|inline_container\.cc:\d+\] \. unexpected pos",
     ),
     errno.EDQUOT: _Resource(
         "the disk quota is used up",
