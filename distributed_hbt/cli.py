@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from distributed_hbt.errors import ConfigError, HbtError, terminal_line
 from distributed_hbt.masking import MaskedLines, masked
+from distributed_hbt.resource_errors import resource_failure
 
 COMMANDS = {
     "demo": "the embedded default, end to end: three strategies compared",
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run([a for a in given if a != "--debug"], debug)
     except HbtError as error:
+        error = resource_failure(error) or error
         return _fail(str(error), error.exit_code, debug)
     except KeyboardInterrupt:
         return _fail("interrupted: stopped by the user; start again to resume", 1, debug)
@@ -52,9 +54,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 1
     except Exception as error:
-        return _fail(
-            f"unexpected: {type(error).__name__}: {error}; run again with --debug for the traceback", 1, debug
-        )
+        failure = resource_failure(error)
+        if failure is not None:
+            return _fail(str(failure), failure.exit_code, debug)
+        text = f"{type(error).__name__}: {error}"
+        return _fail(f"unexpected: {text}; run again with --debug for the traceback", 1, debug)
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:

@@ -16,6 +16,8 @@ from distributed_hbt.config.run import RunConfig
 from distributed_hbt.distributed.process_group import Ranks, ranks_from_environment
 from distributed_hbt.errors import ConfigError
 from distributed_hbt.lineage import benchmark_dataset, data_tags, training_datasets
+from distributed_hbt.remote.copier import copying
+from distributed_hbt.remote.fetch import fetch_if_empty
 from distributed_hbt.run_directory import RunDirectory, check_run_directory, write_config
 from distributed_hbt.run_lock import hold
 from distributed_hbt.start_times import Lap, StartTimes
@@ -36,6 +38,7 @@ def start(config: RunConfig) -> None:
     check_inputs(config)
     config = with_deepspeed(config)
     check_world(config, ranks)
+    fetch_if_empty(config, due_steps(config))
     train_and_evaluate(config, ranks, check_run_directory(config))
 
 
@@ -61,7 +64,7 @@ def train_and_evaluate(config: RunConfig, ranks: Ranks, directory: RunDirectory)
         if not _train(config, ranks, directory, prepared, None, signals, times):
             raise KeyboardInterrupt
         return
-    with _alone(config, directory):
+    with _alone(config, directory), copying(config, directory, due_steps(config)):
         tracker = _open_tracker(config, ranks, directory, prepared)
         times.lap("tracking")
         status: Status = "FAILED"
@@ -115,7 +118,7 @@ def evaluate_step(
 
     for summary in _summaries(config, directory, step, executor):
         content = json.loads(summary.read_text(encoding="utf-8"))
-        tracker.log_evaluation(content, step=step)
+        tracker.log_evaluation(content, step, summary.stat().st_mtime)
         folder = str(summary.parent.relative_to(directory.path))
         for file in (summary, summary.with_name(PER_QUERY)):
             tracker.log_artifact(file, folder=folder)

@@ -14,7 +14,7 @@ from distributed_hbt.config.run import RunConfig
 from distributed_hbt.errors import ConfigError
 
 MAY_CHANGE = (
-    *("cluster.", "mining.", "output_dir", "tracking.tags", "tracking.system_metrics"),
+    *("cluster.", "mining.", "output_dir", "remote", "tracking.tags", "tracking.system_metrics"),
     *("train.deepspeed", "train.profile_steps", "train.checkpoints.", "train.max_skipped_steps"),
     *("train.compare_ranks_every", "data.damaged_rows"),
 )

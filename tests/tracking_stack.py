@@ -14,7 +14,7 @@ from tests.mlflow_server import MlflowServer
 from tests.postgres_server import postgres_server
 
 BUCKET = "mlflow"
-_KEYS = {"AWS_ACCESS_KEY_ID": "tests", "AWS_SECRET_ACCESS_KEY": "tests", "AWS_DEFAULT_REGION": "us-east-1"}
+S3_KEYS = {"AWS_ACCESS_KEY_ID": "tests", "AWS_SECRET_ACCESS_KEY": "tests", "AWS_DEFAULT_REGION": "us-east-1"}
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,14 @@ def tracking_stack(folder: Path) -> Iterator[TrackingStack]:
     reason = "{} is not installed (pip install 'distributed-hbt[dev]')"
     for package in ("psycopg2", "boto3", "moto"):
         pytest.importorskip(package, reason=reason.format(package))
-    with postgres_server() as database, _s3_server() as (endpoint, s3):
+    with postgres_server() as database, s3_server() as (endpoint, s3):
         server = MlflowServer(
             folder,
             {
                 "MLFLOW_BACKEND_STORE_URI": database,
                 "MLFLOW_ARTIFACTS_DESTINATION": f"s3://{BUCKET}/runs",
                 "MLFLOW_S3_ENDPOINT_URL": endpoint,
-                **_KEYS,
+                **S3_KEYS,
             },
         )
         server.allow_only_its_own_address()
@@ -62,7 +62,8 @@ def _make_tables(database: str) -> None:
 
 
 @contextlib.contextmanager
-def _s3_server() -> Iterator[tuple[str, Any]]:
+def s3_server() -> Iterator[tuple[str, Any]]:
+    """Its address, and a client of it; it has the bucket `mlflow`."""
     import boto3
     from moto.server import ThreadedMotoServer
 
@@ -74,9 +75,9 @@ def _s3_server() -> Iterator[tuple[str, Any]]:
         s3 = boto3.client(
             "s3",
             endpoint_url=endpoint,
-            aws_access_key_id=_KEYS["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=_KEYS["AWS_SECRET_ACCESS_KEY"],
-            region_name=_KEYS["AWS_DEFAULT_REGION"],
+            aws_access_key_id=S3_KEYS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=S3_KEYS["AWS_SECRET_ACCESS_KEY"],
+            region_name=S3_KEYS["AWS_DEFAULT_REGION"],
         )
         s3.create_bucket(Bucket=BUCKET)
         yield endpoint, s3

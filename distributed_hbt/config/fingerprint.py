@@ -8,9 +8,10 @@ from distributed_hbt.config.run import RunConfig
 
 _DIGITS = 12
 _LEFT_OUT = (
-    *(("name",), ("output_dir",), ("seed",), ("cluster",), ("tracking",), ("mining",)),
+    *(("name",), ("output_dir",), ("seed",), ("cluster",), ("tracking",), ("mining",), ("remote",)),
     *(("train", "deepspeed"), ("train", "profile_steps"), ("data", "root"), ("data", "store_dir")),
     *(("train", "max_skipped_steps"), ("train", "compare_ranks_every"), ("data", "damaged_rows")),
+    ("train", "checkpoints"),
 )
 """What a run is called, where it stands and what it runs on; and the seed, which tells the runs of a system
 apart."""
@@ -19,9 +20,10 @@ apart."""
 def system_fingerprint(config: RunConfig) -> str:
     """12 hexadecimal digits: runs of one system differ in nothing but their seed, their name and their place.
 
-    Left out: name, output_dir, seed, cluster, tracking, mining, train.deepspeed, train.profile_steps,
-    data.store_dir, and what is done about faults (train.max_skipped_steps, train.compare_ranks_every,
-    data.damaged_rows). Paths below data.root count from there, so that data that was moved is the same data.
+    Left out: name, output_dir, seed, cluster, tracking, mining, remote, train.deepspeed, train.profile_steps,
+    data.store_dir, train.checkpoints, and what is done about faults (train.max_skipped_steps,
+    train.compare_ranks_every, data.damaged_rows). Paths below data.root count from there, so that data that
+    was moved is the same data.
     """
     return _digest(_system(config))
 

@@ -10,6 +10,7 @@ from distributed_hbt.config.data import DataConfig
 from distributed_hbt.config.evaluation import EvaluationConfig
 from distributed_hbt.config.mining import MiningConfig
 from distributed_hbt.config.model import ModelConfig
+from distributed_hbt.config.remote import RemoteConfig
 from distributed_hbt.config.sampling import SamplingConfig
 from distributed_hbt.config.train import TrainConfig
 
@@ -130,6 +131,8 @@ class RunConfig(Section):
     """What the run takes from a cluster."""
     tracking: TrackingConfig = TrackingConfig()
     """Where MLflow keeps the run."""
+    remote: RemoteConfig | None = None
+    """Copies of the run's checkpoints elsewhere; null: none."""
 
     @property
     def run_dir(self) -> Path:

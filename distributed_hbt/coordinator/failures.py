@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from distributed_hbt.errors import HbtError
+from distributed_hbt.resource_errors import resource_failure
 
 _NODE = re.compile(r"node_ip='([^']+)'")
 _EXIT = re.compile(r"Worker exit detail: (.*?\.)(?:\s|$)", re.DOTALL)
@@ -22,7 +23,7 @@ class RankFailed(Exception):  # noqa: N818 (the name says what happened)
 
     @classmethod
     def of(cls, error: BaseException, node: str) -> "RankFailed":
-        text = " ".join(f"{type(error).__name__}: {error}".split())
+        text = str(resource_failure(error) or " ".join(f"{type(error).__name__}: {error}".split()))
         return cls(node, text[:300], "".join(traceback.format_exception(error)))
 
 

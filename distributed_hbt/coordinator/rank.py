@@ -9,6 +9,7 @@ from distributed_hbt.coordinator.worker_lines import log_to_driver
 from distributed_hbt.distributed.process_group import ranks_from_environment
 from distributed_hbt.errors import HbtError
 from distributed_hbt.pipeline import train_only
+from distributed_hbt.resource_errors import is_of_the_run, resource_failure
 from distributed_hbt.run_directory import RunDirectory
 
 
@@ -35,6 +36,9 @@ def run_rank(settings: dict[str, Any]) -> None:
         raise
     # Whatever it is, it has to reach the coordinator in another process, with this rank's place.
     except Exception as error:
+        failure = resource_failure(error)
+        if failure is not None and is_of_the_run(error):
+            raise failure from None
         import ray
 
         raise RankFailed.of(error, ray.util.get_node_ip_address()) from None

@@ -21,6 +21,8 @@ from distributed_hbt.coordinator.stop_file import StopFile, StopWish
 from distributed_hbt.coordinator.training import train
 from distributed_hbt.errors import ConfigError
 from distributed_hbt.pipeline import due_steps
+from distributed_hbt.remote.copier import copying
+from distributed_hbt.remote.fetch import fetch_if_empty
 from distributed_hbt.run_directory import RunDirectory, check_run_directory
 from distributed_hbt.run_lock import hold
 from distributed_hbt.stop_signals import StopSignals
@@ -67,6 +69,7 @@ def _checked(config: RunConfig) -> tuple[RunConfig, RunDirectory]:
     check_inputs(config)
     config = with_deepspeed(config)
     usable_sizes(config)
+    fetch_if_empty(config, due_steps(config))
     return config, check_run_directory(config)
 
 
@@ -112,7 +115,8 @@ def _tracked(config: RunConfig, directory: RunDirectory, signals: StopSignals, c
     wish = StopWish(signals, StopFile.of(directory))
     status: Status = "FAILED"
     try:
-        _train_and_evaluate(config, directory, tracking, wish, claim)
+        with copying(config, directory, due_steps(config)):
+            _train_and_evaluate(config, directory, tracking, wish, claim)
         status = "FINISHED"
     except KeyboardInterrupt:
         status = "KILLED"

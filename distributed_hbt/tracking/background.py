@@ -1,13 +1,23 @@
-"""A thread that writes to the store while training goes on."""
+"""A thread that sends what the spool holds to the store, while training goes on."""
 
 import logging
-import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Generic, TypeVar
+from pathlib import Path
 
-T = TypeVar("T")
+from distributed_hbt.tracking.deliver import (
+    StoreRun,
+    all_steps_in_store,
+    batches,
+    deliver,
+    last_steps,
+    size,
+    steps_in_store,
+    without_steps,
+)
+from distributed_hbt.tracking.spool import Entry, Spool, entries_of, held, spool_files, take_over
 
 PAUSES = (0.5, 2.0, 8.0)
 """Seconds before each further attempt; the last of them before every attempt while the store is away."""
@@ -15,118 +25,168 @@ PAUSES = (0.5, 2.0, 8.0)
 _log = logging.getLogger(__name__)
 
 
-class BackgroundWriter(Generic[T]):
-    """Writes items in batches and runs other jobs, in the order they came; never blocks, never raises.
+class BackgroundSender:
+    """Sends entries in the order they came, those that earlier processes have left before them; never raises.
 
-    While the store is away everything waits, in order, until it is back. What can not be written although it
-    is there is dropped after a few attempts: `lost` counts it, the log says why.
+    While the store is away everything waits in the spool until it is back. What can not be written although
+    it is there is left out after a few attempts: `refused` counts it, the log says why.
     """
 
     def __init__(
         self,
-        write: Callable[[Sequence[T]], None],
+        run_dir: Path,
+        spool: Spool,
+        begin: Callable[[], StoreRun],
+        is_away: Callable[[StoreRun], bool],
         *,
-        batch_size: int,
+        run: StoreRun | None = None,
         pauses: Sequence[float] = PAUSES,
-        is_away: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`is_away`: asked after a failure, whether the store itself can not be reached for now."""
-        self._write = write
-        self._batch_size = batch_size
-        self._pauses = tuple(pauses)
+        """`begin` reaches the store, and is called again and again until it does, unless `run` says that it
+        was. `is_away` is asked after a failure, whether the store itself can not be reached for now."""
+        self._run_dir = run_dir
+        self._spool = spool
+        self._begin = begin
         self._is_away = is_away
-        self._queue: queue.SimpleQueue[list[T] | Callable[[], None] | None] = queue.SimpleQueue()
+        self.run = run
+        self._pauses = tuple(pauses)
+        self._known: dict[str, int] = {}
+        self._wake = threading.Event()
+        self._closing = threading.Event()
         self._stop = threading.Event()
-        self._waiting = 0
-        self._count = threading.Lock()
-        self.lost = 0
-        self._thread = threading.Thread(target=self._run, name="tracking", daemon=True)
+        self.refused = 0
+        self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
         self._thread.start()
 
-    def put(self, items: Sequence[T]) -> None:
-        """Write these items, together with others that wait."""
-        self._enqueue(list(items))
+    def wake(self) -> None:
+        """There is something in the spool."""
+        self._wake.set()
 
-    def call(self, job: Callable[[], None]) -> None:
-        """Run `job` after everything that waits already. A job may be run again after it raised."""
-        self._enqueue(job)
-
-    def close(self, timeout: float) -> int:
-        """Wait until everything is written, but `timeout` seconds at most; how much was lost in all."""
-        self._queue.put(None)
+    def close(self, timeout: float) -> None:
+        """Wait until everything is sent, but `timeout` seconds at most."""
+        self._closing.set()
+        self._wake.set()
         self._thread.join(timeout)
         if self._thread.is_alive():
             self._stop.set()  # ends the pauses; a call that hangs in the network ends with the process
             self._thread.join(1.0)
-        with self._count:
-            return self.lost + self._waiting
 
-    def _enqueue(self, entry: list[T] | Callable[[], None]) -> None:
-        with self._count:
-            self._waiting += len(entry) if isinstance(entry, list) else 1
-        self._queue.put(entry)
-
-    def _run(self) -> None:
-        ended = False
-        while not ended:
-            entries = [self._queue.get(), *self._all_that_waits()]
-            items: list[T] = []
-            for entry in entries:
-                if isinstance(entry, list):
-                    items += entry
-                    continue
-                self._write_all(items)
-                items = []
-                if entry is None:
-                    ended = True
-                else:
-                    self._attempt(entry, 1)
-            self._write_all(items)
-
-    def _all_that_waits(self) -> Iterator[list[T] | Callable[[], None] | None]:
+    def _work(self) -> None:
+        self._known = self._steps_left_over()  # before the store is asked: what is sent meanwhile is there
+        if not self._attempt(self._open, None) or not self._send_left_over():
+            return
         while True:
-            try:
-                yield self._queue.get_nowait()
-            except queue.Empty:
+            ends = self._closing.is_set()
+            self._wake.clear()
+            while (read := self._spool.read())[0]:
+                if not self._send([self._new(entry) for entry in read[0]]):
+                    return
+                self._spool.sent(read[1])
+            if ends:
+                self._send_left_over()  # of a rank that ended after this began
                 return
+            self._wake.wait()
 
-    def _write_all(self, items: list[T]) -> None:
-        for first in range(0, len(items), self._batch_size):
-            batch = items[first : first + self._batch_size]
-            self._attempt(partial(self._write, batch), len(batch))
+    def _open(self) -> None:
+        run = self.run or self._begin()
+        found = steps_in_store(run)
+        for name, step in found.items():
+            self._known[name] = max(step, self._known.get(name, -1))
+        self.run = run
 
-    def _attempt(self, job: Callable[[], None], size: int) -> None:
-        error = self._try(job)
+    def _new(self, entry: Entry) -> Entry | None:
+        return without_steps(entry, lambda name, step: step <= self._known.get(name, -1))
+
+    def _steps_left_over(self) -> dict[str, int]:
+        entries = [
+            entry
+            for path in self._other_files()
+            for entry in (entries_of(path) if path.exists() else ())
+            if entry is not None
+        ]
+        return last_steps(entries)
+
+    def _other_files(self) -> list[Path]:
+        return [path for path in spool_files(self._spool.path.parent) if path != self._spool.path]
+
+    def _send_left_over(self) -> bool:
+        """False where the end did not wait for it. One process at a time does this: two files may have the
+        same steps."""
+        with held(self._spool.path.parent / "sending.lock") as alone:
+            return not alone or all(self._send_file(path) for path in self._other_files())
+
+    def _send_file(self, path: Path) -> bool:
+        """The status that a process has left is no longer the run's."""
+        with take_over(path) as taken:
+            if not taken:
+                return True
+            found = list(entries_of(path))
+            if None in found:
+                _log.warning("tracking: %s: %d damaged lines left out", path, found.count(None))
+            entries = [entry for entry in found if entry and "status" not in entry]
+            there: dict[str, set[int]] = {}
+            if not self._attempt(lambda: there.update(self._there(entries)), None):
+                return False
+            new = [without_steps(entry, lambda name, step: step in there[name]) for entry in entries]
+            if not self._send(new):
+                return False
+            path.unlink(missing_ok=True)
+            if entries:
+                _log.info("tracking: sent %d entries that an earlier start had left", len(entries))
+        return True
+
+    def _there(self, entries: Sequence[Entry]) -> dict[str, set[int]]:
+        assert self.run is not None  # opened before anything is sent
+        return all_steps_in_store(self.run, last_steps(entries))
+
+    def _send(self, entries: Sequence[Entry | None]) -> bool:
+        """False where not all is dealt with: the end did not wait for a store that is away."""
+        for batch in batches([entry for entry in entries if entry is not None]):
+            run = self.run
+            assert run is not None  # opened before anything is sent
+            if not self._attempt(partial(deliver, run, self._run_dir, batch), batch):
+                return False
+        return True
+
+    def _attempt(self, job: Callable[[], None], batch: Sequence[Entry] | None) -> bool:
+        """Try until it is done, or refused by a store that is there; False where the end did not wait.
+
+        A `batch` of None can not be refused: it is the store itself that is asked for.
+        """
+        error = _try(job)
         failures, was_away = 0, False
         while error is not None:
-            away = self._is_away()
+            away = batch is None or self.run is None or self._is_away(self.run)
             if away and not was_away:
                 _log.warning("tracking: MLflow can not be reached (%s); what is logged waits", _line(error))
             failures, was_away = failures + (not away), was_away or away
-            if failures > len(self._pauses) or self._stop.wait(self._pause(failures)):
+            if failures > len(self._pauses):
                 break
-            error = self._try(job)
-        with self._count:
-            self._waiting -= size
-            self.lost += size if error else 0
-        if error:
-            _log.warning(
-                "tracking: %d entries could not be written (%s); the run goes on", size, _line(error)
-            )
+            self._spool.sync()
+            if self._stop.wait(self._pauses[failures - 1] if failures else self._pauses[-1]):
+                return False
+            error = _try(job)
+        if error is not None and batch is not None:
+            self.refused += size(batch)
+            what = "tracking: %d entries could not be written (%s); the run goes on"
+            _log.warning(what, size(batch), _line(error))
         elif was_away:
             _log.info("tracking: MLflow is back")
+        return True
 
-    def _pause(self, failures: int) -> float:
-        """Seconds; the last where nothing but an absent store has failed so far."""
-        return self._pauses[failures - 1]
 
-    def _try(self, job: Callable[[], None]) -> Exception | None:
-        try:
-            job()
-        # Whatever the store's client raises: a run is worth more than the record of it.
-        except Exception as error:
-            return error
-        return None
+def now() -> int:
+    """Milliseconds since 1970, as MLflow counts."""
+    return int(time.time() * 1000)
+
+
+def _try(job: Callable[[], None]) -> Exception | None:
+    try:
+        job()
+    # Whatever the store's client raises: a run is worth more than the record of it.
+    except Exception as error:
+        return error
+    return None
 
 
 def _line(error: Exception) -> str:

@@ -21,8 +21,11 @@ class Tracker(Protocol):
         """Numbers of a step."""
         ...
 
-    def log_evaluation(self, summary: Mapping[str, Any], step: int) -> None:
-        """The measures of a summary.json, at the step of its checkpoint."""
+    def log_evaluation(self, summary: Mapping[str, Any], step: int, measured: float | None = None) -> None:
+        """The measures of a summary.json, at the step of its checkpoint.
+
+        `measured`: when, seconds since 1970; measures that are logged again with the same time are kept once.
+        """
         ...
 
     def log_artifact(self, path: Path, folder: str = "") -> None:
@@ -42,9 +45,9 @@ class Tracker(Protocol):
         ...
 
     def close(self) -> None:
-        """Write what is still waiting; the run goes on, in another process. Says in the log what was lost."""
+        """Send what is still waiting; the run goes on, in another process. The log says what was not sent."""
         ...
 
     def finish(self, status: Status) -> None:
-        """Write what is still waiting, and end the run. Says in the log what was lost."""
+        """Send what is still waiting, and end the run. Says in the log what was not sent."""
         ...

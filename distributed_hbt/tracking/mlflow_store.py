@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import socket
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ def connect(uri: str, experiment: str, artifacts: Path) -> tuple[Any, str]:
     with problems_of(uri):
         _check_reachable(uri)
         with _one_at_a_time(uri):
+            _make_database(database_file(uri))
             client = _client(uri)
             return client, _experiment_id(client, uri, experiment, artifacts)
 
@@ -83,18 +85,56 @@ _REMEDY = "correct the address, or leave tracking.uri out for a file in output_d
 
 
 def _client(uri: str) -> Any:
+    _settle_mlflow()
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=uri)
+
+
+def _make_database(file: Path | None) -> None:
+    """Make an SQLite file that is absent aside, and rename it: a process that is ended while MLflow makes the
+    tables would leave a file that no later start can use. Raises ConfigError for such a file of other making.
+    """
+    if file is None:
+        return
+    if file.exists() and file.stat().st_size:
+        _refuse_half_made(file)
+        return
+    _settle_mlflow()
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    for left_over in file.parent.glob(f"{file.name}.partial-*"):
+        left_over.unlink()
+    partial = file.with_name(f"{file.name}.partial-{os.getpid()}")
+    SqlAlchemyStore(f"{_SQLITE}{partial}", "./mlruns").engine.dispose()  # the folder that MLflow itself takes
+    partial.replace(file)
+
+
+def _refuse_half_made(file: Path) -> None:
+    """The last thing that MLflow makes is an experiment. What is no database is MLflow's to name."""
+    with contextlib.suppress(sqlite3.DatabaseError), contextlib.closing(sqlite3.connect(file)) as database:
+        names = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if "experiments" not in names:
+            return
+        (count,) = database.execute("SELECT count(*) FROM experiments").fetchone()
+        if not count:
+            what = f"{file} is half made, since MLflow was ended while it made it, and holds no run"
+            raise ConfigError("tracking.uri", what, "remove the file")
+
+
+def _settle_mlflow() -> None:
+    """What MLflow is told by variables and log levels."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is imported
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # results go there
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     # Half a minute of attempts a request. With MLflow's own seven the last pauses are of minutes: a run that
     # has ended would sleep on when the server is long back.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "4")
-    from mlflow import MlflowClient
+    import mlflow  # sets the levels of its loggers  # noqa: F401
 
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # a line for every attempt
-    return MlflowClient(tracking_uri=uri)
 
 
 def _experiment_id(client: Any, uri: str, name: str, artifacts: Path) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 
 from distributed_hbt.tracking.base import Status
 from distributed_hbt.tracking.begin import begin_run
+from distributed_hbt.tracking.deliver import write_tags
 from distributed_hbt.tracking.mlflow_store import connect, problems_of
-from distributed_hbt.tracking.mlflow_tracker import write_tags
 
 KIND = "hbt.kind"
 """Tag of runs that have trained nothing: study, comparison."""

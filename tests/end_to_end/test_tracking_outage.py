@@ -72,6 +72,56 @@ def outage(stack: TrackingStack, tmp_path_factory: pytest.TempPathFactory) -> Ou
     return Outage(directory, log.read_text(), process.returncode, lost_at, back_at)
 
 
+def test_a_run_that_is_killed_and_resumed_without_its_server_is_recorded_once(
+    stack: TrackingStack, tmp_path: Path
+) -> None:
+    """A server that is away for hours: the run is killed meanwhile, restarted, and killed again before the
+    server is back. What waited for it is sent by the start after that, and no step stands there twice."""
+    programs = Programs()
+    programs.environment["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
+    train = {"max_steps": 100_000, "checkpoint_every": 20}
+    run_file = write_run(tmp_path, train=train, tracking={"uri": stack.server.uri, "experiment": "gone"})
+    directory = tmp_path / "runs" / "tiny"
+
+    def run_until(what: Callable[[], bool], by: signal.Signals, *, kill_server: bool = False) -> str:
+        log = tmp_path / "log"
+        process = programs.start(BIN / "hbt", "train", run_file, log=log)
+
+        def wait_for(what: Callable[[], bool]) -> None:
+            while not what():
+                assert process.poll() is None, log.read_text()
+                time.sleep(0.1)
+
+        try:
+            wait_for(what)
+            if kill_server:
+                stack.server.kill()
+                seen = len(lines(directory))
+                wait_for(lambda: len(lines(directory)) >= seen + 30)
+        finally:
+            os.killpg(process.pid, by)
+            process.wait()
+        return log.read_text()
+
+    run_until(lambda: arrived(stack, directory) > 0, signal.SIGKILL, kill_server=True)
+    killed_at = len(lines(directory))
+    without = run_until(lambda: len(lines(directory)) > killed_at + 30, signal.SIGKILL)
+    assert "the run goes on, and what it logs is sent later" in without
+    stack.server.start()
+    last_known = len(lines(directory))
+    back = run_until(lambda: arrived(stack, directory) > last_known + 5, signal.SIGTERM)
+    assert "entries that an earlier start had left" in back
+    steps = {one["step"]: one for one in map(json.loads, lines(directory))}
+    client, run = mlflow_client(stack), run_id(directory)
+    for key in ("loss", "lr", "grad_norm"):  # the times of steps that were done twice are of the first
+        history = client.get_metric_history(run, f"train/{key}")
+        kept = Counter((one.step, one.value) for one in history)
+        assert kept == Counter((step, float(one[key])) for step, one in steps.items()), key
+    times = [one.step for one in client.get_metric_history(run, "train/seconds")]
+    assert sorted(times) == sorted(steps)
+    assert client.get_run(run).info.status == "KILLED"
+
+
 def lines(directory: Path) -> list[str]:
     """Whole lines of train.jsonl."""
     file = directory / "train.jsonl"

@@ -34,6 +34,7 @@ MAY_IMPORT = {
         *("run_directory", "tracked_run", "tracking"),
     },
     "tracking": {"aside", "config", "errors", "masking", "models", "run_directory", "tracked_run"},
+    "remote": {"checkpoint_marker", "config", "errors", "masking", "run_directory", "run_lock", "tracking"},
     "lineage": {"config", "data", "tracking"},
     "comparison": {"aside", "config", "errors", "run_directory", "tracked_run"},
     "planner": {"comparison", "config", "data", "errors", "models", "train"},
@@ -48,7 +49,7 @@ MAY_IMPORT = {
     },
     "simulation": {"data"},
     "pipeline": {
-        *("config", "distributed", "errors", "evaluation", "lineage", "run_directory", "run_lock"),
+        *("config", "distributed", "errors", "evaluation", "lineage", "remote", "run_directory", "run_lock"),
         *("start_times", "step_log", "stop_signals", "tracking", "train"),
     },
 }

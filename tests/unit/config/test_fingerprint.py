@@ -36,7 +36,7 @@ def load(folder: Path, *overrides: str) -> RunConfig:
         *("name=other", "output_dir=elsewhere", "cluster.num_workers=7", "tracking.experiment=e"),
         *("tracking.tags.team=ir", "train.deepspeed=zero3.json", "train.profile_steps=[2, 4]"),
         *("mining.depth=7", "data.store_dir=stores", "data.damaged_rows=skip"),
-        *("train.max_skipped_steps=99", "train.compare_ranks_every=7"),
+        *("train.max_skipped_steps=99", "train.compare_ranks_every=7", "train.checkpoints.keep_last=2"),
     ],
 )
 def test_what_changes_no_figure_changes_no_fingerprint(tmp_path: Path, override: str) -> None:

@@ -36,7 +36,7 @@ class Recorder:
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None: ...
 
-    def log_evaluation(self, summary: Mapping[str, Any], step: int) -> None:
+    def log_evaluation(self, summary: Mapping[str, Any], step: int, measured: float | None = None) -> None:
         assert summary["step"] == step
         self.evaluated.append(step)
 

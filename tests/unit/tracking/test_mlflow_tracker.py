@@ -17,7 +17,7 @@ from distributed_hbt.config.run import RunConfig
 from distributed_hbt.errors import ConfigError
 from distributed_hbt.tracking.mlflow_store import default_uri
 from distributed_hbt.tracking.mlflow_tracker import MlflowTracker
-from distributed_hbt.tracking.open import open_tracker
+from distributed_hbt.tracking.open import begin_in_store, open_tracker
 
 ROOT = Path(__file__).resolve().parents[3]
 PROCESS = """
@@ -213,15 +213,19 @@ def test_a_store_that_breaks_during_the_run_does_not_stop_it(
     run: RunConfig, client: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A run of weeks must not end for its record, but the record must not be trusted silently either."""
-    run_id = open_tracker(run, run.run_dir, world_size=1).run_id
-    tracker = MlflowTracker(client, run_id, pauses=(0.01,))
+    found = begin_in_store(run, run.run_dir, 1)
+    run_id = found.run_id
+    tracker = MlflowTracker(run.run_dir, lambda: found, run=found, pauses=(0.01,))
+    tracker.set_tags({"sent": "yes"})
+    while "sent" not in client.get_run(run_id).data.tags:
+        time.sleep(0.05)
     client.delete_run(run_id)
     with caplog.at_level(logging.WARNING):
         tracker.log_metrics({"train/loss": 1.0, "train/lr": 1.0}, step=1)
         tracker.log_artifact(run.run_dir / "absent.json")
         tracker.finish("FINISHED")
     assert "2 entries could not be written" in caplog.text
-    assert f"4 entries of run {run_id} are not in MLflow" in caplog.text
+    assert f"4 entries of run {run_id} are lost to MLflow" in caplog.text
 
 
 @pytest.fixture
