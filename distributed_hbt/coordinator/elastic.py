@@ -85,10 +85,12 @@ class Size:
         return shares_at_once(self._config.cluster, evaluates=bool(due_steps(self._config)), ranks=ranks)
 
     def _shrink(self, fewer: list[int], seconds: float, around: Surroundings) -> None:
-        """To the largest size that there is room for, or else, in this time, to the smallest."""
-        strategy, evaluates = self._config.cluster.placement.upper(), bool(due_steps(self._config))
+        """To the largest size that there is room for, or else, in this time, to the smallest. Sizes that
+        leave the evaluation its room come first; where none does, it waits."""
+        strategy, nodes = self._config.cluster.placement.upper(), cluster_nodes()
+        beside = sizes_held(self._config, fewer, nodes, evaluates=bool(due_steps(self._config)))
         around.claim.make()
-        for ranks in sizes_held(self._config, fewer, cluster_nodes(), evaluates=evaluates):
+        for ranks in beside or sizes_held(self._config, fewer, nodes, evaluates=False):
             if has_room([training_share(self._config.cluster, ranks)], strategy, _TRY_SECONDS):
                 break
         else:
@@ -117,7 +119,9 @@ class Growth:
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="growth", daemon=True)
         self.wanted: int | None = None
-        """The number of ranks that there has been room for long enough."""
+        """The number of ranks that there has been room for long enough, and still is."""
+        self.asked = False
+        """Whether the ranks were ever asked to end; they may have seen a wish that was taken back."""
 
     def __enter__(self) -> Self:
         self._stop_file.ask_for_pause(wanted=False)
@@ -143,7 +147,7 @@ class Growth:
                     "there is room for %s ranks: these %d end at their next checkpoint", size, self._ranks
                 )
             if lasting or self.wanted is not None:
-                self.wanted = size
+                self.wanted, self.asked = size, True
                 self._stop_file.ask_for_pause(wanted=size is not None)
 
     def _room_for(self) -> int | None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from distributed_hbt.config.run import RunConfig
-from distributed_hbt.coordinator.capacity import Node, can_hold, shares_at_once, training_share
+from distributed_hbt.coordinator.capacity import Node, can_hold, shares_at_once
 from distributed_hbt.errors import ConfigError
 
 
@@ -33,12 +33,10 @@ def first_size(config: RunConfig) -> int:
 def sizes_held(
     config: RunConfig, sizes: Sequence[int], nodes: Sequence[Node], *, evaluates: bool
 ) -> list[int]:
-    """Those of the sizes that the nodes can hold, the largest first: beside the evaluation where they can
-    hold any like that, else without it, which then waits."""
-    cluster, descending = config.cluster, sorted(sizes, reverse=True)
-    beside = [
+    """Those of the sizes that the nodes can hold, the largest first; beside the evaluation, if the run
+    `evaluates`."""
+    return [
         size
-        for size in descending
-        if can_hold(shares_at_once(cluster, evaluates=evaluates, ranks=size), nodes)
+        for size in sorted(sizes, reverse=True)
+        if can_hold(shares_at_once(config.cluster, evaluates=evaluates, ranks=size), nodes)
     ]
-    return beside or [size for size in descending if can_hold([training_share(cluster, size)], nodes)]

@@ -54,7 +54,9 @@ def _train_with_restarts(
             failure = _named(_attempt(config, size.ranks), directory)
         if stop.is_set() or stop_file.asked() or directory.is_complete(config.train.max_steps):
             return
-        if failure is None:  # they were asked to end at a checkpoint
+        if failure is None and not growth.asked:
+            return
+        if failure is None:
             size.ranks = growth.wanted or size.ranks
             _log.info("starting again with %d ranks", size.ranks)
             continue

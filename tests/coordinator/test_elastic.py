@@ -86,6 +86,20 @@ def test_without_room_for_the_least_the_error_says_what_is_missing() -> None:
     assert str(caught.value).endswith("; free some, lower cluster.min_workers, or raise cluster.wait_seconds")
 
 
+@pytest.mark.parametrize(("actors", "left", "ranks"), [(1, 8, 4), (5, 8, 2), (7, 8, 1), (8, 4, 4)])
+def test_smaller_run_leaves_the_evaluation_its_room_where_any_size_does(
+    actors: int, left: int, ranks: int
+) -> None:
+    """An evaluation that can not begin before the training has ended, though fewer ranks would let it; or a
+    training that does not go on since no size leaves the evaluation its room."""
+    benchmark = {"name": "xquad_r", "root": "r", "languages": ["en"]}
+    cluster = {**ELASTIC, "num_workers": 8, "evaluation_actors": actors, "wait_seconds": 1}
+    size = Size(run(8, benchmark, **cluster))
+    with taken(CPUS - left) if left < CPUS else contextlib.nullcontext():
+        size.find_room(around())
+    assert size.ranks == ranks
+
+
 def test_run_of_fixed_size_waits_for_all_of_its_room() -> None:
     """Bounds that were never given."""
     size = size_of(num_workers=8, min_workers=None, max_workers=None, wait_seconds=1)

@@ -11,13 +11,14 @@ from distributed_hbt.coordinator.sizes import first_size, sizes_held, usable_siz
 from distributed_hbt.errors import ConfigError
 
 
-def run(batch: int, **cluster: Any) -> RunConfig:
+def run(batch: int, *benchmarks: dict[str, Any], **cluster: Any) -> RunConfig:
     return validate(
         {
             "name": "t",
             "model": {"architecture": {"model_type": "qwen3"}, "tokenizer": {"train": {"vocab_size": 400}}},
             "data": {"sources": [{"format": "hbt_jsonl", "path": "rows.jsonl"}]},
             "train": {"global_batch_size": batch},
+            "evaluation": {"benchmarks": list(benchmarks)},
             "cluster": cluster,
         }
     )
@@ -60,15 +61,14 @@ def test_bounds_that_leave_out_the_number_are_refused(cluster: dict[str, int], m
         run(8, **cluster)
 
 
-def test_largest_size_is_that_which_leaves_the_evaluation_its_room() -> None:
-    """Ranks that starve the evaluation for the rest of the run, though fewer of them would not; or an
-    evaluation for which a training does not go on."""
+def test_evaluation_keeps_its_room() -> None:
+    """Ranks that starve the evaluation for the rest of the run."""
     config = run(8, num_workers=8, min_workers=1, gpus_per_worker=1, evaluation_actors=1)
     nodes = [Node(16, 4)]
     assert sizes_held(config, (1, 2, 4, 8), nodes, evaluates=True) == [2, 1]
     assert sizes_held(config, (1, 2, 4, 8), nodes, evaluates=False) == [4, 2, 1]
-    assert sizes_held(config, (4, 8), nodes, evaluates=True) == [4]
-    assert sizes_held(config, (8,), nodes, evaluates=True) == []
+    assert sizes_held(config, (4, 8), nodes, evaluates=True) == []
+    assert sizes_held(config, (4, 8), nodes, evaluates=False) == [4]
 
 
 def test_rank_does_not_span_nodes() -> None:
