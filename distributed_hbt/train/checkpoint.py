@@ -13,6 +13,7 @@ from distributed_hbt.errors import CheckpointError
 from distributed_hbt.models.manifest import EncoderManifest
 from distributed_hbt.models.saved import save_encoder
 from distributed_hbt.run_directory import MARKER, RunDirectory
+from distributed_hbt.train.another_world import can_change
 from distributed_hbt.train.engine import Session
 from distributed_hbt.train.weights import whole_weights
 
@@ -118,21 +119,21 @@ def read_state(checkpoint: Path) -> TrainState:
 
 
 def check_fits(checkpoint: Path, found: TrainState, expected: TrainState) -> None:
-    """Refuse a checkpoint of another run, world size, ZeRO stage or data order.
+    """Refuse a checkpoint of another run or data order, or of a ZeRO stage that the run's can not go on from.
+    The number of ranks may differ.
 
     `expected` has the step of `found`. Raises CheckpointError naming what differs.
     """
     remedies = {
         "name": "give the run another name, or remove the foreign checkpoint",
         "seed": "give the run another name, or remove the foreign checkpoint",
-        "world_size": f"start {found.world_size} ranks",
         "zero_stage": f"use the ds_configs file of stage {found.zero_stage}",
         "store": "the training data or tokenizer has changed; restore it, or give the run another name",
         "next_batch": "the data order has changed (another NumPy?); restore it, or give the run another name",
     }
     for field, remedy in remedies.items():
         got, want = getattr(found, field), getattr(expected, field)
-        if got != want:
+        if got != want and not (field == "zero_stage" and can_change(got, want)):
             raise CheckpointError(str(checkpoint), f"has {field} {got}, this run {want}", remedy)
 
 

@@ -25,17 +25,19 @@ from distributed_hbt.models.saved import load_encoder, save_base
 from distributed_hbt.models.text import TextEncoder
 from distributed_hbt.run_directory import RunDirectory, check_run_directory, write_config
 from distributed_hbt.train import step as step_module
-from distributed_hbt.train.checkpoint import Saved, TrainState, save_checkpoint
+from distributed_hbt.train.checkpoint import Saved, TrainState, choose_checkpoint, save_checkpoint
 from distributed_hbt.train.chunked import Chunk, ChunkedEncoder
 from distributed_hbt.train.engine import build_engine, start_session
 from distributed_hbt.train.inputs import InputMaker
 from distributed_hbt.train.inputs import _tensors as input_tensors
 from distributed_hbt.train.loop import StepRecord, Trainer
 from distributed_hbt.train.phases import not_measured
+from distributed_hbt.train.resume import resume
 from distributed_hbt.train.teacher import build_teacher, prepare_teacher, teacher_texts, transport_of
 from distributed_hbt.train.weights import whole_weights
 from distributed_hbt.train.worker import (
     Prepared,
+    _build,
     adapt_layers,
     build_batches,
     build_inputs,
@@ -261,6 +263,33 @@ def train_until(run_file: str, overrides: list[str], stop: int | None) -> list[t
     with contextlib.suppress(Stopped):
         train(config, ranks_from_environment(), directory, prepare(config), log_from=lambda steps_done: log)
     return done
+
+
+def state_loaded(run_file: str, overrides: list[str]) -> dict[str, np.ndarray]:
+    """What the engine holds once the worker has loaded the last checkpoint: of each trained parameter the
+    weight that it computes with, the one that it steps, and both moments; and every count of steps."""
+    from accelerate.state import AcceleratorState
+    from deepspeed.utils import safe_get_full_fp32_param, safe_get_full_optimizer_state
+
+    AcceleratorState._reset_state(reset_partial_state=True)
+    config = load_run(Path(run_file), overrides)
+    ranks, directory, prepared = ranks_from_environment(), check_run_directory(config), prepare(config)
+    session = start_session(config, ranks)
+    chosen = choose_checkpoint(directory, ranks)
+    made, saved = _build(config, session, directory, prepared)
+    resume(made, chosen, saved)
+    optimizer = made.engine.optimizer
+    if session.stage < 3:
+        optimizer._lazy_init_hp_params_optimizer_state()  # else done in the first step
+    found = {f"computed {k}": v for k, v in whole_weights(made.engine, ranks, trainable_only=True).items()}
+    for name, parameter in made.engine.module.encoder.named_parameters():
+        if parameter.requires_grad:
+            found[f"stepped {name}"] = safe_get_full_fp32_param(parameter)
+            for moment in ("exp_avg", "exp_avg_sq"):
+                found[f"{moment} {name}"] = safe_get_full_optimizer_state(parameter, moment)
+    steps = {float(state["step"]) for state in optimizer.optimizer.state.values()}
+    made.engine.destroy()
+    return {k: v.float().cpu().numpy() for k, v in found.items()} | {"steps": np.array(sorted(steps))}
 
 
 def train_and_evaluate(run_file: str) -> tuple[list[float], list[str]]:
