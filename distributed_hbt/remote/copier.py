@@ -9,7 +9,7 @@ from pathlib import Path
 
 from distributed_hbt.config.run import RunConfig
 from distributed_hbt.remote.target import Copy, Remote, new_attempt, open_remote, problems_of
-from distributed_hbt.run_directory import MARKER, RunDirectory
+from distributed_hbt.run_directory import RunDirectory
 
 PAUSES = (1.0, 5.0, 15.0, 60.0)
 """Seconds before each further attempt while the store can not be reached; then the last of them."""
@@ -158,16 +158,13 @@ class Copier:
 
 def complete_steps(directory: RunDirectory) -> list[int]:
     """Steps of the run directory's complete checkpoints, in order."""
-    found = (
-        path.parent.name.removeprefix("step-") for path in directory.checkpoints.glob(f"step-*/{MARKER}")
-    )
-    return sorted(int(number) for number in found if number.isdecimal())
+    names = (path.name.removeprefix("step-") for path in directory.checkpoints.glob("step-*"))
+    return sorted(int(name) for name in names if name.isdecimal() and directory.is_complete(int(name)))
 
 
 def checkpoint_files(checkpoint: Path) -> dict[str, Path]:
-    """All files of a checkpoint, by their names in a copy; its marker last."""
+    """All files of a checkpoint, by their names in a copy."""
     paths = sorted(path for path in checkpoint.rglob("*") if path.is_file())
-    paths.sort(key=lambda path: path.name == MARKER)
     return {f"checkpoint/{path.relative_to(checkpoint).as_posix()}": path for path in paths}
 
 
