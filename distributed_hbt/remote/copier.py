@@ -159,16 +159,13 @@ class Copier:
 
 def complete_steps(directory: RunDirectory) -> list[int]:
     """Steps of the run directory's complete checkpoints, in order."""
-    found = (
-        path.parent.name.removeprefix("step-") for path in directory.checkpoints.glob(f"step-*/{MARKER}")
-    )
-    return sorted(int(number) for number in found if number.isdecimal())
+    names = (path.name.removeprefix("step-") for path in directory.checkpoints.glob("step-*"))
+    return sorted(int(name) for name in names if name.isdecimal() and directory.is_complete(int(name)))
 
 
 def checkpoint_files(checkpoint: Path) -> dict[str, Path]:
-    """All files of a checkpoint, by their names in a copy; its marker last."""
+    """All files of a checkpoint, by their names in a copy."""
     paths = sorted(path for path in checkpoint.rglob("*") if path.is_file())
-    paths.sort(key=lambda path: path.name == MARKER)
     return {f"checkpoint/{path.relative_to(checkpoint).as_posix()}": path for path in paths}
 
 

@@ -1,9 +1,10 @@
 """A thread that sends what the spool holds to the store, while training goes on."""
 
+import itertools
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from distributed_hbt.tracking.spool import Entry, Spool, entries_of, held, spool
 PAUSES = (0.5, 2.0, 8.0)
 """Seconds before each further attempt; the last of them before every attempt while the store is away."""
 
+_LINES_AT_ONCE = 5000
 _log = logging.getLogger(__name__)
 
 
@@ -98,13 +100,8 @@ class BackgroundSender:
         return without_steps(entry, lambda name, step: step <= self._known.get(name, -1))
 
     def _steps_left_over(self) -> dict[str, int]:
-        entries = [
-            entry
-            for path in self._other_files()
-            for entry in (entries_of(path) if path.exists() else ())
-            if entry is not None
-        ]
-        return last_steps(entries)
+        files = (path for path in self._other_files() if path.exists())
+        return last_steps(entry for path in files for entry in entries_of(path) if entry is not None)
 
     def _other_files(self) -> list[Path]:
         return [path for path in spool_files(self._spool.path.parent) if path != self._spool.path]
@@ -120,24 +117,27 @@ class BackgroundSender:
         with take_over(path) as taken:
             if not taken:
                 return True
-            found = list(entries_of(path))
-            if None in found:
-                _log.warning("tracking: %s: %d damaged lines left out", path, found.count(None))
-            entries = [entry for entry in found if entry and "status" not in entry]
             there: dict[str, set[int]] = {}
-            if not self._attempt(lambda: there.update(self._there(entries)), None):
-                return False
-            new = [without_steps(entry, lambda name, step: step in there[name]) for entry in entries]
-            if not self._send(new):
-                return False
+            count, lines = 0, entries_of(path)
+            while found := list(itertools.islice(lines, _LINES_AT_ONCE)):
+                if None in found:
+                    _log.warning("tracking: %s: %d damaged lines left out", path, found.count(None))
+                entries = [entry for entry in found if entry and "status" not in entry]
+                if not self._attempt(partial(self._ask, last_steps(entries), there), None):
+                    return False
+                new = [without_steps(entry, lambda name, step: step in there[name]) for entry in entries]
+                if not self._send(new):
+                    return False
+                count += len(entries)
             path.unlink(missing_ok=True)
-            if entries:
-                _log.info("tracking: sent %d entries that an earlier start had left", len(entries))
+            if count:
+                _log.info("tracking: sent %d entries that an earlier start had left", count)
         return True
 
-    def _there(self, entries: Sequence[Entry]) -> dict[str, set[int]]:
+    def _ask(self, names: Iterable[str], there: dict[str, set[int]]) -> None:
+        """Which steps the store has of these metrics, where that is not in `there` yet."""
         assert self.run is not None  # opened before anything is sent
-        return all_steps_in_store(self.run, last_steps(entries))
+        there.update(all_steps_in_store(self.run, [name for name in names if name not in there]))
 
     def _send(self, entries: Sequence[Entry | None]) -> bool:
         """False where not all is dealt with: the end did not wait for a store that is away."""

@@ -85,7 +85,7 @@ def without_steps(entry: Entry, known: Callable[[str, int], bool]) -> Entry | No
     return {**entry, "metrics": left} if left else None
 
 
-def last_steps(entries: Sequence[Entry]) -> dict[str, int]:
+def last_steps(entries: Iterable[Entry]) -> dict[str, int]:
     """The last step of each metric of the training."""
     last: dict[str, int] = {}
     for entry in entries:
