@@ -69,7 +69,8 @@ def read_zero(path: str) -> dict[str, Any]:
         if key in content:
             raise ConfigError(path, f"restates {key}", f"remove it; {field} of the run decides")
     _check_offload(path, zero)
-    return content
+    checked: dict[str, Any] = content
+    return checked
 
 
 def offloads_optimizer(zero: Mapping[str, Any]) -> bool:
