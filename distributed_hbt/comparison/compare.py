@@ -11,7 +11,7 @@ from distributed_hbt.comparison.rows import Pair, make_rows
 from distributed_hbt.comparison.samples import Line
 from distributed_hbt.comparison.systems import Grouped, describe
 from distributed_hbt.comparison.training_log import read_training_log
-from distributed_hbt.errors import ConfigError
+from distributed_hbt.errors import ConfigError, DataError
 
 SUMMARY_MEASURES = (
     *(("mono", "AP"), ("mono", "R@1"), ("cross", "AP"), ("cross", "R@1"), ("multi", "AP"), ("multi", "R@10")),
@@ -127,6 +127,10 @@ def _top10(name: str, runs: Sequence[RunResult]) -> dict[str, dict[str, float]]:
     if not all(tables):
         return {}
     found: list[Mapping[str, Mapping[str, float]]] = [table for table in tables if table]
+    pairs = [{(query, passage) for query, shares in table.items() for passage in shares} for table in found]
+    if any(one != pairs[0] for one in pairs):
+        where = str(runs[0].benchmarks[name].folder)
+        raise DataError(where, "top10_languages has other languages in another seed", "evaluate both alike")
     return {
         query: {passage: _mean(table[query][passage] for table in found) for passage in shares}
         for query, shares in found[0].items()

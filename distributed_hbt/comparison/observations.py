@@ -10,6 +10,7 @@ import numpy as np
 from distributed_hbt.comparison.significance import Floats, Integers
 from distributed_hbt.errors import DataError, one_line
 
+_COLUMNS = {"task": "string", "query_id": "string", "measure": "string", "value": "float64"}
 _REMEDY = "remove the folder and evaluate again"
 KINDS = ("mono", "cross", "multi")
 
@@ -78,10 +79,14 @@ def read_observations(folder: Path, summary: Mapping[str, Any]) -> Observations:
     path = folder / "per_query.parquet"
     values: dict[tuple[str, str], dict[str, float]] = {}
     try:
-        table = pq.read_table(path, columns=["task", "query_id", "measure", "value"]).to_pydict()
-    except (OSError, pa.ArrowException, KeyError) as error:
+        found = pq.read_table(path, columns=[*_COLUMNS])
+        table = found.cast(pa.schema([(name, pa.type_for_alias(kind)) for name, kind in _COLUMNS.items()]))
+        texts = table.to_pydict()
+    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         raise DataError(str(path), f"can not be read ({one_line(error)})", _REMEDY) from error
-    rows = zip(table["task"], table["query_id"], table["measure"], table["value"], strict=True)
+    if any(column.null_count for column in table.columns):
+        raise DataError(str(path), "lacks values", _REMEDY)
+    rows = zip(*(texts[name] for name in _COLUMNS), strict=True)
     for task, query_id, measure, value in rows:
         values.setdefault((task, measure), {})[query_id] = value
     if not values:
@@ -90,14 +95,14 @@ def read_observations(folder: Path, summary: Mapping[str, Any]) -> Observations:
     languages = summary.get("languages") or []
     return Observations(
         benchmark=summary["benchmark"],
-        tasks=tuple(_task(name, languages) for name in names),
+        tasks=tuple(_task(name, languages, path) for name in names),
         measures=tuple(dict.fromkeys(measure for _, measure in values)),
         values=values,
         where=path,
     )
 
 
-def _task(name: str, languages: Sequence[str]) -> Task:
+def _task(name: str, languages: Sequence[str], where: Path) -> Task:
     kind, slash, rest = name.partition("/")
     if not slash or kind not in KINDS:
         return Task(name, "mean", name, None)
@@ -106,7 +111,9 @@ def _task(name: str, languages: Sequence[str]) -> Task:
     # A language's code may itself hold a hyphen.
     pairs = ((query, rest[len(query) + 1 :]) for query in languages if rest.startswith(f"{query}-"))
     known = next(((query, passage) for query, passage in pairs if passage in languages), None)
-    query, passage = known or tuple(rest.split("-", 1))
+    query, passage = known or (rest.split("-", 1) if "-" in rest else ("", ""))
+    if not query or not passage:
+        raise DataError(str(where), f"has a task {name!r}, which names no pair of languages", _REMEDY)
     return Task(name, kind, query, passage)
 
 

@@ -1,12 +1,12 @@
 """Runs, read back from their directories: configuration, newest evaluation, training log."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from distributed_hbt.comparison.observations import Observations, read_observations
+from distributed_hbt.comparison.summary_file import read_summary_file
 from distributed_hbt.config import yaml_file
 from distributed_hbt.config.load import validate
 from distributed_hbt.config.run import RunConfig
@@ -80,13 +80,9 @@ def read_evaluation(folder: Path, name: str) -> RunResult:
     benchmarks: dict[str, BenchmarkResult] = {}
     step = None
     for path in _summaries(folder):
-        try:
-            summary = json.loads(path.read_text(encoding="utf-8"))
-            _flat(summary["aggregates"])
-            benchmarks[summary["benchmark"]] = BenchmarkResult(path.parent, summary)
-            step = summary.get("step")
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise DataError(str(path), f"is damaged ({error})", "remove it and evaluate again") from error
+        summary = read_summary_file(path)
+        benchmarks[summary["benchmark"]] = BenchmarkResult(path.parent, summary)
+        step = summary.get("step")
     return RunResult(name, step, benchmarks)
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from distributed_hbt.comparison.observations import read_observations
+from distributed_hbt.comparison.summary_file import read_summary_file
 from distributed_hbt.config import yaml_file
 from distributed_hbt.config.load import validate
 from distributed_hbt.config.run import RunConfig
-from distributed_hbt.errors import HbtError
+from distributed_hbt.errors import DataError, HbtError
 from distributed_hbt.export.intervals import Interval, intervals
 from distributed_hbt.run_directory import RunDirectory
 from distributed_hbt.tracked_run import TrackedRun
@@ -122,12 +123,16 @@ def _measured(folder: Path) -> list[Measured]:
     for path in sorted(folder.glob("*/summary.json")):
         if ".partial-" in path.parent.name:
             continue
-        summary = _read(path)
-        values = _values(summary.get("aggregates", {}))
-        known = {}
-        if (path.parent / "per_query.parquet").is_file():
-            observations = read_observations(path.parent, summary)
-            known = intervals(observations, [_per_query(key) for key in values])
+        try:
+            summary = read_summary_file(path)
+            values = _values(summary["aggregates"])
+            known = {}
+            if (path.parent / "per_query.parquet").is_file():
+                observations = read_observations(path.parent, summary)
+                known = intervals(observations, [_per_query(key) for key in values])
+        except DataError as error:
+            _log.warning("the model card does without an evaluation: %s", error)
+            continue
         figures = [Figure(*key, value, known.get(_per_query(key))) for key, value in values.items()]
         found.append(Measured(summary, tuple(figures)))
     return found

@@ -5,7 +5,9 @@ import logging
 from distributed_hbt.train.another_world import load_from_other_ranks
 from distributed_hbt.train.checkpoint import Saved, load_engine
 from distributed_hbt.train.checkpoint_choice import Chosen
+from distributed_hbt.train.engine_files import ENGINE
 from distributed_hbt.train.loop import Trainer
+from distributed_hbt.train.only_data import check_inside
 
 _log = logging.getLogger(__name__)
 
@@ -17,6 +19,7 @@ def resume(trainer: Trainer, chosen: Chosen | None, saved: Saved) -> int:
     """
     if chosen is None:
         return 0
+    check_inside(chosen.path / ENGINE, chosen.path.parents[1])
     found, session = chosen.state, trainer.session
     then, now = (found.world_size, found.zero_stage), (session.ranks.world_size, session.stage)
     if then == now or session.stage == 0:  # ZeRO-0 keeps all of it on every rank

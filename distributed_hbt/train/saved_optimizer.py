@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from distributed_hbt.train.only_data import only_data
+
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
@@ -87,11 +89,7 @@ def model_file(engine_folder: Path) -> Path:
 
 def mapped(path: Path) -> Any:
     """The content of a file of DeepSpeed's; tensors are read when they are used. No code of it is run."""
-    from deepspeed.runtime.fp16.loss_scaler import LossScaler
-    from deepspeed.runtime.zero.config import ZeroStageEnum
-    from deepspeed.utils.tensor_fragment import fragment_address
-
-    with torch.serialization.safe_globals([LossScaler, ZeroStageEnum, fragment_address]):
+    with only_data():
         return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
 
 

@@ -72,7 +72,8 @@ def read_zero(path: str) -> dict[str, Any]:
         what = "turns off zero_optimization.compute_grad_norm, which tells gradients that are not finite"
         raise ConfigError(path, what, "leave it out")
     _check_offload(path, zero)
-    return dict(content)
+    checked: dict[str, Any] = content
+    return checked
 
 
 def offloads_optimizer(zero: Mapping[str, Any]) -> bool:

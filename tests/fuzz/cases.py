@@ -55,8 +55,9 @@ class Target:
 
 @dataclass
 class Tally:
-    """Counts by kind and outcome, and what was found."""
+    """Counts by kind and outcome, and what was found, which is also written to `log` at once."""
 
+    log: Path
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
 
@@ -98,6 +99,9 @@ def _case(target: Target, seed: int, scratch: Path, tally: Tally, again: bool) -
     target.tidy()
     tally.counts[target.kind, "FAULT" if found else "works" if outcome.code == 0 else "one line"] += 1
     tally.faults += [f"{name}: {what}" for what in found]
+    if found:
+        with tally.log.open("a", encoding="utf-8") as log:
+            log.writelines(f"{name}: {what}\n" for what in found)
 
 
 def run(arguments: Sequence[str]) -> Outcome:

@@ -12,14 +12,15 @@ FuzzOf = Callable[[Target, Sequence[int]], None]
 
 @pytest.fixture(scope="session")
 def tally(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tally]:
-    """Its table goes to fuzz-counts.tsv in pytest's folder of temporary files."""
-    made = Tally()
+    """Its table goes to fuzz-counts.tsv in pytest's folder of temporary files, faults to fuzz-faults.txt."""
+    folder = tmp_path_factory.getbasetemp()
+    made = Tally(folder / "fuzz-faults.txt")
     yield made
     outcomes = ("works", "one line", "FAULT")
     rows = ["\t".join(("kind", *outcomes))]
     for kind in sorted({kind for kind, _ in made.counts}):
         rows.append("\t".join([kind, *(str(made.counts[kind, outcome]) for outcome in outcomes)]))
-    (tmp_path_factory.getbasetemp() / "fuzz-counts.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    (folder / "fuzz-counts.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
 
 
 @pytest.fixture

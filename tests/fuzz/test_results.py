@@ -24,7 +24,7 @@ def write_runs(folder: Path) -> list[Path]:
     return made
 
 
-@cases(3, 160)
+@cases(2, 160)
 def test_damaged_results(fuzzed: FuzzOf, tmp_path: Path, first: int, stop: int) -> None:
     """Figures of half a file, or a report that stands there although its comparison failed."""
     runs = write_runs(tmp_path)

@@ -158,7 +158,7 @@ def run_file(folder: Path, source: dict[str, Any]) -> Path:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-@cases(4, 90)
+@cases(2, 90)
 def test_a_damaged_source(fuzzed: FuzzOf, tmp_path: Path, name: str, first: int, stop: int) -> None:
     """A traceback, or a converted file that lacks what came after the damage."""
     folder = tmp_path / "data"

@@ -11,7 +11,7 @@ FILES = sorted([*(ROOT / "distributed_hbt").rglob("*.py"), *(ROOT / "k8s").rglob
 
 FORBIDDEN_IMPORTS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "tarfile"}
 FORBIDDEN_CALLS = {
-    *("eval", "exec", "os.system", "os.popen", "torch.load", "torch.hub.load", "yaml.unsafe_load"),
+    *("eval", "exec", "os.system", "os.popen", "torch.hub.load", "yaml.unsafe_load"),
     *("yaml.full_load", "pd.read_pickle", "pandas.read_pickle", "shutil.unpack_archive"),
 }
 SAFE_LOADERS = ("_Loader", "SafeLoader", "CSafeLoader")
@@ -40,6 +40,8 @@ def of_call(call: ast.Call) -> Iterator[str]:
         yield f"{name} with trust_remote_code={given['trust_remote_code']}"
     if given.get("weights_only", "True") != "True":
         yield f"{name} with weights_only={given['weights_only']}"
+    if name == "torch.load" and "weights_only" not in given:
+        yield f"{name} without weights_only=True"
     # Left out, transformers asks at the terminal.
     if name.startswith("Auto") and name.endswith(".from_pretrained") and "trust_remote_code" not in given:
         yield f"{name} without trust_remote_code=False"
