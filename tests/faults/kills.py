@@ -19,8 +19,8 @@ _FURTHEST = 0.8
 @dataclass(frozen=True)
 class Kill:
     """One SIGKILL. `skip`: how many steps, checkpoints or evaluations begin after the start before the one
-    that is hit. `fraction`: how far into it: of the time that a start or a step took in the undisturbed run, or
-    of the files that a write has (time would often come too late on a machine whose speed changes)."""
+    that is hit. `fraction`: how far into it: of the time that a start or a step took in the undisturbed run,
+    or of the files that a write has (time would often come too late where the machine's speed changes)."""
 
     phase: Phase
     victim: Victim
