@@ -168,16 +168,15 @@ class Campaign:
             life.wait_until(reached)
 
     def _with_resumes(self, hits: list[Hit]) -> Iterator[Hit]:
-        """Where the life after each kill began, as its own log says."""
-        logs = [self._log(f"kill-{number}") for number in range(len(hits))]
-        trained = [i for i, hit in enumerate(hits) if hit.phase != "export"]
-        following = dict(zip(trained, [*[logs[i] for i in trained[1:]], self._log("last")], strict=True))
-        for i, hit in enumerate(hits):
-            if i not in following or hit.phase == "evaluation":
+        """Where training went on after each kill, as the log of a later life says: the next one may have been
+        killed before it got there."""
+        logs = [self._log(f"kill-{number}") for number in range(len(hits))] + [self._log("last")]
+        for number, hit in enumerate(hits):
+            if hit.phase in ("evaluation", "export"):
                 yield hit
                 continue
-            found = re.findall(r"resumed from \S*step-(\d+)", following[i].read_text(errors="replace"))
-            yield replace(hit, resumed=int(found[-1]) if found else 0)
+            began = (_began_at(log.read_text(errors="replace")) for log in logs[number + 1 :])
+            yield replace(hit, resumed=next((step for step in began if step is not None), None))
 
     def _halves(self, phase: Phase) -> list[Path]:
         """What is being written, or was when its writer died."""
@@ -229,6 +228,14 @@ def _count_files(half: Path) -> int | None:
         return sum(path.is_file() for folder in (half, work) for path in folder.rglob("*"))
     except FileNotFoundError:  # renamed between listing and looking
         return 0
+
+
+def _began_at(log: str) -> int | None:
+    """Steps that were done when a life began to train; None where it did not get there."""
+    found = re.findall(r"resumed from \S*step-(\d+)", log)
+    if found:
+        return int(found[-1])
+    return 0 if "first step after" in log else None
 
 
 def _must(life: Life) -> None:
