@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,7 +59,7 @@ def restart(tree: Path, folder: Path, name: str) -> Restart:
 
 
 @contextlib.contextmanager
-def _started(tree: Path, folder: Path, name: str, log: Path):  # type: ignore[no-untyped-def]
+def _started(tree: Path, folder: Path, name: str, log: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """The run as a process; it and its ranks are killed at the end."""
     command = [
         *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),

@@ -16,7 +16,7 @@ from distributed_hbt.config.train import TrainConfig
 from distributed_hbt.distributed.process_group import Ranks
 from distributed_hbt.errors import ConfigError
 from distributed_hbt.train.chunked import ChunkedEncoder
-from distributed_hbt.train.unused_muon import import_muon_uncompiled
+from distributed_hbt.train.deepspeed_import import import_deepspeed
 from distributed_hbt.train.zero import engine_config, offloads_optimizer, read_zero
 
 
@@ -47,10 +47,10 @@ class Session:
 
 def start_session(config: RunConfig, ranks: Ranks) -> Session:
     """Join the process group and build the Accelerator. Raises ConfigError if it is not what was asked."""
+    import_deepspeed()
     _avoid_op_builds()
     # DeepSpeed calls collectives by the names that torch 2.13 renamed; each warns on every rank.
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\.distributed")
-    import_muon_uncompiled()
     from accelerate import Accelerator, DeepSpeedPlugin
     from accelerate.utils import InitProcessGroupKwargs
 
@@ -123,7 +123,6 @@ def _avoid_op_builds() -> None:
     """DeepSpeed would compile a shared-memory collective on a CPU (two minutes), or die without g++."""
     if torch.cuda.is_available():
         return
-    os.environ.setdefault("DS_ACCELERATOR", "cpu")
     import deepspeed
 
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False

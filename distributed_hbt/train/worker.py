@@ -111,6 +111,7 @@ def train(
     chosen = choose_checkpoint(directory, ranks)
     if chosen is not None:
         check_fits(chosen.path, chosen.state, state(chosen.state.step))
+    times.lap("checkpoint")  # chosen; what is read of it later counts for the same part
     trainer, saved = _build(config, session, directory, prepared, times.lap)
     skipped = 0 if chosen is None else chosen.state.skipped_steps
     guards = build_guards(config, trainer, directory, prepared.store, skipped=skipped, give_up=give_up)

@@ -50,6 +50,15 @@ class Suffered:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """Of the undisturbed run: seconds to its first step and of a step, files of each kind of write."""
+
+    start: float
+    step: float
+    files: dict[Phase, int]
+
+
+@dataclass(frozen=True)
 class Sizes:
     """Of a run: enough steps for all kills, as few as do."""
 
@@ -83,12 +92,12 @@ class Campaign:
 
     def suffer(self) -> Suffered:
         """Do all of it."""
-        times = self._undisturbed()
+        measured = self._undisturbed()
         aside = self._folder / "whole"
         (self._folder / "runs").rename(aside)
         hits: list[Hit] = []
         for number, kill in enumerate(self._case.kills):
-            hits.append(self._one(kill, times, self._log(f"kill-{number}")))
+            hits.append(self._one(kill, measured, self._log(f"kill-{number}")))
             _tell(hits[-1])
         _must(Life(self._train, self._log("last")))
         if not self._out.exists():  # the last kill may have come too late
@@ -100,27 +109,24 @@ class Campaign:
         ]
         return Suffered(tuple(self._with_resumes(hits)), tuple(wrong))
 
-    def _undisturbed(self) -> dict[Phase, float]:
-        """Run without a kill; seconds that each phase takes: of the start, a step, and each kind of write."""
-        times: dict[Phase, float] = {}
+    def _undisturbed(self) -> Measured:
+        """Run without a kill, and look at how long a start and a step take, and how many files each kind of
+        write has."""
         life = Life(self._train, self._log("whole"))
         life.wait_until(lambda: size(self._run / "train.jsonl") > 0)
-        times["start"] = time.monotonic() - life.began
-        times["checkpoint"] = self._span(life, "checkpoint")
-        times["evaluation"] = self._span(life, "evaluation")
+        start = time.monotonic() - life.began
+        files = {phase: self._most_files(life, phase) for phase in ("checkpoint", "evaluation")}
         _must(life)
         seconds = sorted(json.loads(line)["seconds"] for line in (self._run / "train.jsonl").open())
-        times["step"] = seconds[len(seconds) // 2]
         life = Life(self._export, self._log("whole-export"))
-        times["export"] = self._span(life, "export")
+        files["export"] = self._most_files(life, "export")
         _must(life)
-        return times
+        return Measured(start, seconds[len(seconds) // 2], files)
 
-    def _one(self, kill: Kill, times: dict[Phase, float], log: Path) -> Hit:
+    def _one(self, kill: Kill, measured: Measured, log: Path) -> Hit:
         life = Life(self._export if kill.phase == "export" else self._train, log)
         try:
-            if self._arrived(kill, life):
-                time.sleep(kill.fraction * times[kill.phase])
+            self._wait_for_moment(kill, measured, life)
             hit = life.kill(kill.victim)
             seconds = time.monotonic() - life.began
         finally:
@@ -136,36 +142,41 @@ class Campaign:
             seconds=round(seconds, 2),
         )
 
-    def _arrived(self, kill: Kill, life: Life) -> bool:
-        """Wait for the moment that the kill's fraction counts from; False where the program ended before.
+    def _wait_for_moment(self, kill: Kill, measured: Measured, life: Life) -> None:
+        """Return when it has come, or the program has ended before.
 
         What an earlier life left is told from what this one writes by its time: a resumed run cuts
         train.jsonl and makes its folders anew.
         """
         if kill.phase == "start":
-            return life.runs()
-        if kill.phase == "step":
+            time.sleep(kill.fraction * measured.start)
+        elif kill.phase == "step":
             first, log = self._newest() + kill.skip, self._run / "train.jsonl"
-            return life.wait_until(lambda: life.has_written(log) and self._logged() >= first)
-        seen: set[str] = set()
+            if life.wait_until(lambda: life.has_written(log) and self._logged() >= first):
+                time.sleep(kill.fraction * measured.step)
+        else:
+            enough = kill.fraction * measured.files[kill.phase]
+            seen: list[Path] = []  # in the order of their coming
 
-        def reached() -> bool:
-            seen.update(path.name for path in self._halves(kill.phase) if life.has_written(path))
-            return len(seen) > kill.skip
+            def reached() -> bool:
+                seen.extend(p for p in self._halves(kill.phase) if p not in seen and life.has_written(p))
+                if len(seen) <= kill.skip:
+                    return False
+                files = _count_files(seen[kill.skip])
+                return files is None or files >= enough
 
-        return life.wait_until(reached)
+            life.wait_until(reached)
 
     def _with_resumes(self, hits: list[Hit]) -> Iterator[Hit]:
-        """Where the life after each kill began, as its own log says."""
-        logs = [self._log(f"kill-{number}") for number in range(len(hits))]
-        trained = [i for i, hit in enumerate(hits) if hit.phase != "export"]
-        following = dict(zip(trained, [*[logs[i] for i in trained[1:]], self._log("last")], strict=True))
-        for i, hit in enumerate(hits):
-            if i not in following or hit.phase == "evaluation":
+        """Where training went on after each kill, as the log of a later life says: the next one may have been
+        killed before it got there."""
+        logs = [self._log(f"kill-{number}") for number in range(len(hits))] + [self._log("last")]
+        for number, hit in enumerate(hits):
+            if hit.phase in ("evaluation", "export"):
                 yield hit
                 continue
-            found = re.findall(r"resumed from \S*step-(\d+)", following[i].read_text(errors="replace"))
-            yield replace(hit, resumed=int(found[-1]) if found else 0)
+            began = (_began_at(log.read_text(errors="replace")) for log in logs[number + 1 :])
+            yield replace(hit, resumed=next((step for step in began if step is not None), None))
 
     def _halves(self, phase: Phase) -> list[Path]:
         """What is being written, or was when its writer died."""
@@ -179,13 +190,21 @@ class Campaign:
         except FileNotFoundError:  # renamed between listing and looking
             return []
 
-    def _span(self, life: Life, phase: Phase) -> float:
-        """Seconds from the first sight of half a write to its end."""
-        if not life.wait_until(lambda: bool(self._halves(phase))):
+    def _most_files(self, life: Life, phase: Phase) -> int:
+        """Files of the next write, just before it is renamed."""
+        most, seen = 0, False
+
+        def is_over() -> bool:
+            nonlocal most, seen
+            halves = self._halves(phase)
+            most = max([most, *(_count_files(half) or 0 for half in halves)])
+            seen = seen or bool(halves)
+            return seen and not halves
+
+        life.wait_until(is_over)
+        if not seen:
             raise RuntimeError(f"{phase} was never seen\n{life.log}")
-        began = time.monotonic()
-        life.wait_until(lambda: not self._halves(phase))
-        return time.monotonic() - began
+        return most
 
     def _logged(self) -> int:
         path = self._run / "train.jsonl"
@@ -198,6 +217,25 @@ class Campaign:
 
     def _log(self, name: str) -> Path:
         return self._folder / f"{name}.log"
+
+
+def _count_files(half: Path) -> int | None:
+    """Files of half a write and, of an evaluation, of the jobs' results beside it; None where it is gone."""
+    work = half.with_name(f"{half.name.partition('.partial')[0]}.work")
+    try:
+        if not half.is_dir():
+            return None
+        return sum(path.is_file() for folder in (half, work) for path in folder.rglob("*"))
+    except FileNotFoundError:  # renamed between listing and looking
+        return 0
+
+
+def _began_at(log: str) -> int | None:
+    """Steps that were done when a life began to train; None where it did not get there."""
+    found = re.findall(r"resumed from \S*step-(\d+)", log)
+    if found:
+        return int(found[-1])
+    return 0 if "first step after" in log else None
 
 
 def _must(life: Life) -> None:

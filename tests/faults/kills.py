@@ -13,14 +13,14 @@ SHARES: dict[Phase, int] = {"start": 1, "step": 8, "checkpoint": 4, "evaluation"
 the last step here."""
 
 _FURTHEST = 0.8
-"""How far into something a kill comes at most: later ones would often be too late on a machine whose speed
-changes."""
+"""How far into something a kill comes at most: later ones would often be too late."""
 
 
 @dataclass(frozen=True)
 class Kill:
     """One SIGKILL. `skip`: how many steps, checkpoints or evaluations begin after the start before the one
-    that is hit. `fraction`: how far into it, as a share of the time that it took in the undisturbed run."""
+    that is hit. `fraction`: how far into it: of the time that a start or a step took in the undisturbed run,
+    or of the files that a write has (time would often come too late where the machine's speed changes)."""
 
     phase: Phase
     victim: Victim
