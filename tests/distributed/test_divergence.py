@@ -15,11 +15,9 @@ WHOLE_SMALL = f"train.deepspeed={Path(__file__).parents[2] / 'ds_configs/zero3.j
 
 CASES: list[tuple[list[str], str]] = [
     (zero_overrides(0), LAST),
-    (zero_overrides(0, BF16), LAST),
     (zero_overrides(1), LAST),
     (zero_overrides(2, BF16), LAST),
     (zero_overrides(2, LORA), "layers.1.mlp.down_proj.lora_A"),
-    (zero_overrides(2, LORA), "layers.0.mlp.up_proj.base_layer"),
     ([WHOLE_SMALL], LAST),
 ]
 

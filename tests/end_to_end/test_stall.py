@@ -14,7 +14,7 @@ import pytest
 from tests.distributed.run_for_tests import write_run
 from tests.programs import Programs
 
-LIMIT = 15
+LIMIT = 10
 
 
 @pytest.fixture

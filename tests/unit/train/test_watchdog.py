@@ -12,7 +12,7 @@ from distributed_hbt.run_directory import RunDirectory
 from distributed_hbt.train.phases import not_measured
 from distributed_hbt.train.watchdog import Watchdog
 
-LIMIT = 4.0
+LIMIT = 3.0
 
 
 class Watched:
