@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
-from distributed_hbt.checkpoint_marker import MARKER
 from distributed_hbt.config.run import RunConfig
 from distributed_hbt.remote.target import Copy, Remote, new_attempt, open_remote, problems_of
 from distributed_hbt.run_directory import RunDirectory
