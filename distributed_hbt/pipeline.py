@@ -168,7 +168,7 @@ def _open_tracker(
     from distributed_hbt.tracking.open import open_tracker
 
     write_config(directory, config)
-    tracker = open_tracker(config, directory.path, world_size=ranks.world_size)
+    tracker = open_tracker(config, directory.path, world_size=ranks.world_size, lazily=True)
     tracker.log_artifact(directory.config)
     if config.tracking.system_metrics:
         tracker.watch_system()

@@ -28,7 +28,8 @@ _log = logging.getLogger(__name__)
 
 
 class BackgroundSender:
-    """Sends entries in the order they came, those that earlier processes have left before them; never raises.
+    """Sends entries in the order they came, those that earlier processes have left before them, once it is
+    started; never raises.
 
     While the store is away everything waits in the spool until it is back. What can not be written although
     it is there is left out after a few attempts: `refused` counts it, the log says why.
@@ -57,8 +58,13 @@ class BackgroundSender:
         self._closing = threading.Event()
         self._stop = threading.Event()
         self.refused = 0
+        self._started = threading.Event()
         self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
         self._thread.start()
+
+    def start(self) -> None:
+        """Reach the store, and send from now on."""
+        self._started.set()
 
     def wake(self) -> None:
         """There is something in the spool."""
@@ -67,6 +73,7 @@ class BackgroundSender:
     def close(self, timeout: float) -> None:
         """Wait until everything is sent, but `timeout` seconds at most."""
         self._closing.set()
+        self._started.set()
         self._wake.set()
         self._thread.join(timeout)
         if self._thread.is_alive():
@@ -74,6 +81,7 @@ class BackgroundSender:
             self._thread.join(1.0)
 
     def _work(self) -> None:
+        self._started.wait()
         self._known = self._steps_left_over()  # before the store is asked: what is sent meanwhile is there
         if not self._attempt(self._open, None) or not self._send_left_over():
             return

@@ -31,14 +31,18 @@ class MlflowTracker:
         begin: Callable[[], StoreRun],
         *,
         run: StoreRun | None = None,
+        lazily: bool = False,
         pauses: Sequence[float] = PAUSES,
         finish_seconds: float = _FINISH_SECONDS,
     ) -> None:
-        """`run`: what `begin` has given, where the store was there. `pauses`: seconds before each further
+        """`run`: what `begin` has given, where the store was there. `lazily`: nothing is sent, and MLflow not
+        imported, before numbers of a step are logged, or the end. `pauses`: seconds before each further
         attempt; `finish_seconds`: how long the end waits. Raises OSError where `run_dir` takes no file."""
         self._run_dir = run_dir
         self._spool = Spool(run_dir / FOLDER)
         self._sender = BackgroundSender(run_dir, self._spool, begin, _is_away, run=run, pauses=pauses)
+        if not lazily:
+            self._sender.start()
         self._finish_seconds = finish_seconds
         self._system: SystemMetrics | None = None
 
@@ -107,6 +111,8 @@ class MlflowTracker:
         for first in range(0, len(numbers), METRICS_AT_ONCE):
             part = dict(numbers[first : first + METRICS_AT_ONCE])
             self._put({"metrics": part, "step": step, "time": time})
+        if step is not None:
+            self._sender.start()
 
     def _put(self, entry: Entry) -> None:
         before = self._spool.unwritten

@@ -19,15 +19,22 @@ from distributed_hbt.tracking.run_facts import run_params, run_tags
 _log = logging.getLogger(__name__)
 
 
-def open_tracker(config: RunConfig, run_dir: Path, *, world_size: int | None) -> Tracker:
+def open_tracker(
+    config: RunConfig, run_dir: Path, *, world_size: int | None, lazily: bool = False
+) -> Tracker:
     """Begin the run in MLflow, or go on with the one that `run_dir` names. `world_size` is None where the
     ranks say it themselves.
 
     Parameters and tags are written before this returns. Raises ConfigError naming tracking.uri where the
     store of a new run can not be reached or written. A run that has begun goes on without its store: what it
     logs waits in the run directory until the store is back, as after every later fault.
+
+    `lazily`: a run that has begun is not looked for in the store before numbers of a step are logged. To
+    import MLflow takes a quarter of what rank 0 needs to start again, while the other ranks wait.
     """
     begin = partial(begin_in_store, config, run_dir, world_size)
+    if lazily and TrackedRun.of(run_dir) is not None:
+        return MlflowTracker(run_dir, begin, lazily=True)
     try:
         run = begin()
     except ConfigError as error:

@@ -83,7 +83,7 @@ class CheckpointWriter:
         write.own_are_written.wait()
         self._agree(write, self._error_of(write))
         write.join()  # the first rank has what it waits for
-        self._agree(write, write.error)
+        self._agree(write, self._error_of(write))
         self._in_hand = None
 
     def __enter__(self) -> Self:

@@ -24,6 +24,7 @@ from distributed_hbt.models.manifest import EncoderManifest
 from distributed_hbt.models.saved import load_encoder, save_base
 from distributed_hbt.models.text import TextEncoder
 from distributed_hbt.run_directory import RunDirectory, check_run_directory, write_config
+from distributed_hbt.start_times import not_timed
 from distributed_hbt.train import step as step_module
 from distributed_hbt.train.attempt import begin_attempt
 from distributed_hbt.train.checkpoint import Saved, TrainState
@@ -279,7 +280,7 @@ def state_loaded(run_file: str, overrides: list[str]) -> dict[str, np.ndarray]:
     ranks, directory, prepared = ranks_from_environment(), check_run_directory(config), prepare(config)
     session = start_session(config, ranks)
     chosen = choose_checkpoint(directory, ranks)
-    made, saved = _build(config, session, directory, prepared)
+    made, saved = _build(config, session, directory, prepared, not_timed)
     resume(made, chosen, saved)
     optimizer = made.engine.optimizer
     if session.stage < 3:

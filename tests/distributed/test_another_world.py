@@ -11,6 +11,7 @@ import pytest
 
 from tests.distributed.ranks import RankPool
 from tests.distributed.run_for_tests import zero_overrides
+from tests.distributed.sealed import seal
 
 LORA = "model.lora={rank: 4, alpha: 8}"
 CACHED = "train.gradient=cached"
@@ -143,5 +144,6 @@ def test_missing_part_of_a_former_rank_is_named(
     folder = Path(run.overrides[-1].partition("=")[2])
     (part,) = folder.glob("*/checkpoints/*/engine/zero_pp_rank_1_mp_rank_00_optim_states.pt")
     part.unlink()
+    seal(part.parents[1])
     with pytest.raises(RuntimeError, match=re.escape("the optimizer state of rank 1 is missing")):
         pools[1].run("train_until", str(run_file), run.overrides, None)

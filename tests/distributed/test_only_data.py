@@ -13,6 +13,7 @@ from distributed_hbt.errors import CheckpointError
 from distributed_hbt.train.only_data import check_inside, only_data
 from tests.distributed.ranks import RankPool
 from tests.distributed.run_for_tests import zero_overrides as overrides
+from tests.distributed.sealed import seal
 
 
 class Planted:
@@ -50,6 +51,7 @@ def test_a_planted_pickle_is_refused_and_not_run(
             with only_data():
                 content = {**torch.load(file), "more": content}
         torch.save(content, file)
+    seal(engine.parent)
     with pytest.raises(
         RuntimeError, match=r"CheckpointError: .*can not be loaded \(Weights only load failed"
     ):

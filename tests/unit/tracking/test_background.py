@@ -69,6 +69,7 @@ class Sending:
 
         self.spool = Spool(folder / "tracking")
         self.sender = BackgroundSender(folder, self.spool, began, lambda run: away(), pauses=pauses)
+        self.sender.start()
 
     def put(self, *entries: Entry) -> None:
         for entry in entries:

@@ -188,6 +188,20 @@ def test_a_resumed_run_goes_on_with_its_mlflow_run(
     assert [m.value for m in client.get_metric_history(first.run_id, "train/loss")] == [1.0, 0.5]
 
 
+def test_a_training_that_starts_again_does_not_wait_for_its_store(run: RunConfig, client: Any) -> None:
+    """Ranks that wait until rank 0 has imported MLflow; what is logged before the first step, lost."""
+    open_tracker(run, run.run_dir, world_size=2, lazily=True).finish("FAILED")  # a new run is begun at once
+    second = open_tracker(run, run.run_dir, world_size=2, lazily=True)
+    second.set_tags({"said": "before the first step"})
+    second._sender._thread.join(0.3)  # type: ignore[attr-defined]
+    assert client.get_run(second.run_id).info.status == "FAILED"
+    second.log_metrics({"train/loss": 0.5}, step=1)
+    second.finish("FINISHED")
+    found = client.get_run(second.run_id)
+    assert (found.info.status, found.data.tags["said"]) == ("FINISHED", "before the first step")
+    assert [m.value for m in client.get_metric_history(second.run_id, "train/loss")] == [0.5]
+
+
 def test_a_deleted_run_is_replaced(run: RunConfig, client: Any, caplog: pytest.LogCaptureFixture) -> None:
     """Writing into a deleted run fails at every step."""
     first = open_tracker(run, run.run_dir, world_size=1)
