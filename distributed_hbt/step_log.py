@@ -27,7 +27,7 @@ class StepLog:
 
     def start(self, steps_done: int) -> Callable[[StepRecord], None]:
         """Forget lines of later steps (they are done again); returns what takes the records to come."""
-        self._tracker.log_metrics({"train/world_size": float(self._world_size)}, step=steps_done)
+        self._tracker.log_metrics({"cluster/world_size": float(self._world_size)}, step=steps_done)
         lines = self._lines = JsonLines(self._path, last_step=steps_done)
 
         def write(record: StepRecord) -> None:

@@ -38,7 +38,7 @@ def one_cpu() -> Iterator[Head]:
 def world_sizes(directory: Path) -> list[tuple[int, float]]:
     """Of the run in MLflow: the step that an attempt began after, and its number of ranks."""
     client = MlflowClient(json.loads((directory / "mlflow.json").read_text())["tracking_uri"])
-    history = client.get_metric_history(mlflow_id(directory), "train/world_size")
+    history = client.get_metric_history(mlflow_id(directory), "cluster/world_size")
     return [(point.step, point.value) for point in sorted(history, key=lambda point: point.timestamp)]
 
 
