@@ -179,7 +179,8 @@ def _train(
         done = train(config, ranks, directory, prepared, stopping=stopping)
     else:
         try:
-            with StepLog(directory, tracker, config.train.max_steps) as log:
+            steps = config.train.max_steps
+            with StepLog(directory, tracker, steps, world_size=ranks.world_size) as log:
                 run, start = tracker.run_id, log.start
                 done = train(
                     config, ranks, directory, prepared, log_from=start, tracking_run=run, stopping=stopping

@@ -17,7 +17,8 @@ _log = logging.getLogger(__name__)
 class StepLog:
     """Rank 0's log of a run, which goes on where a resumed run does."""
 
-    def __init__(self, directory: RunDirectory, tracker: Tracker, max_steps: int) -> None:
+    def __init__(self, directory: RunDirectory, tracker: Tracker, max_steps: int, *, world_size: int) -> None:
+        self._world_size = world_size
         self._path = directory.train_log
         self._tracker = tracker
         self._max_steps = max_steps
@@ -25,6 +26,7 @@ class StepLog:
 
     def start(self, steps_done: int) -> Callable[[StepRecord], None]:
         """Forget lines of later steps (they are done again); returns what takes the records to come."""
+        self._tracker.log_metrics({"cluster/world_size": float(self._world_size)}, step=steps_done)
         lines = self._lines = JsonLines(self._path, last_step=steps_done)
 
         def write(record: StepRecord) -> None:

@@ -4,13 +4,17 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
-StopAsked = Callable[[], bool]
-"""Whether this process was asked to stop."""
+
+class StopAsked(Protocol):
+    """Whether this process was asked to stop. `at_checkpoint`: after the step in hand a checkpoint is written
+    anyway, which some wishes wait for."""
+
+    def __call__(self, *, at_checkpoint: bool = False) -> bool: ...
+
 
 Stopping = AbstractContextManager[StopAsked]
 """In force while steps are done: before, a process ends at once, since there is nothing to save."""
@@ -32,7 +36,7 @@ class StopSignals(AbstractContextManager[StopAsked]):
         self._killer: threading.Timer | None = None
         self._before: dict[int, Any] = {}
 
-    def asked(self) -> bool:
+    def asked(self, *, at_checkpoint: bool = False) -> bool:
         """Whether one of the signals has come; also after the block."""
         return self._asked_at is not None
 

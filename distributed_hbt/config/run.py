@@ -21,7 +21,19 @@ class ClusterConfig(Section):
     """Of the cluster, where a run comes to several, one after the other. `hbt stop` that names another one
     leaves the run alone, and `hbt submit` waits `wait_seconds` for the one before to end."""
     num_workers: int = Field(default=2, ge=1)
-    """Training ranks."""
+    """Training ranks. Under accelerate, torchrun or Slurm the launcher says how many there are."""
+    min_workers: int | None = Field(default=None, ge=1)
+    """With `hbt submit`: fewer ranks, down to this number, train where nodes are lost, or never come; null:
+    as `num_workers`. Only numbers that divide `train.global_batch_size` are taken: the batches stay."""
+    max_workers: int | None = Field(default=None, ge=1)
+    """With `hbt submit`: more ranks, up to this number, train from a checkpoint on once the cluster has room
+    for them; null: as `num_workers`."""
+    shrink_after_seconds: int = Field(default=120, ge=1)
+    """How long ranks that lost some of them wait for room for all, before fewer are started; then the largest
+    number down to `min_workers` that there is room for. The first start waits `wait_seconds` instead."""
+    grow_after_seconds: int = Field(default=60, ge=1)
+    """How long there must have been room for more ranks before those that train are asked to end at their
+    next checkpoint. It doubles every time that the run gets smaller."""
     gpus_per_worker: int = Field(default=1, ge=0)
     """GPUs a rank; 0 trains on CPUs."""
     cpus_per_worker: int = Field(default=1, ge=1)
@@ -50,6 +62,28 @@ class ClusterConfig(Section):
     grace_seconds: int = Field(default=60, ge=1)
     """After SIGTERM or Ctrl-C the ranks finish their step and write a checkpoint; whoever has not ended
     after this time is killed."""
+
+    @property
+    def fewest_workers(self) -> int:
+        return self.num_workers if self.min_workers is None else self.min_workers
+
+    @property
+    def most_workers(self) -> int:
+        return self.num_workers if self.max_workers is None else self.max_workers
+
+    @model_validator(mode="after")
+    def _bounds_hold_the_number(self) -> Self:
+        if self.fewest_workers > self.num_workers:
+            raise ValueError(
+                f"min_workers {self.min_workers} is above num_workers {self.num_workers}; lower the one "
+                "or raise the other"
+            )
+        if self.most_workers < self.num_workers:
+            raise ValueError(
+                f"max_workers {self.max_workers} is below num_workers {self.num_workers}; raise the one "
+                "or lower the other"
+            )
+        return self
 
 
 class TrackingConfig(Section):

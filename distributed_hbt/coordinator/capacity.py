@@ -34,9 +34,10 @@ class Share:
         return f"{self.count} x {self.what} ({amounts(self.cpus, self.gpus)} each)"
 
 
-def training_share(cluster: ClusterConfig) -> Share:
-    """The ranks."""
-    return Share("training worker", cluster.num_workers, cluster.cpus_per_worker, cluster.gpus_per_worker)
+def training_share(cluster: ClusterConfig, ranks: int | None = None) -> Share:
+    """The ranks: so many, or `cluster.num_workers`."""
+    count = cluster.num_workers if ranks is None else ranks
+    return Share("training worker", count, cluster.cpus_per_worker, cluster.gpus_per_worker)
 
 
 def evaluation_share(cluster: ClusterConfig) -> Share:
@@ -46,18 +47,26 @@ def evaluation_share(cluster: ClusterConfig) -> Share:
     return Share("evaluation actor", cluster.evaluation_actors, cluster.evaluation_cpus_per_actor, gpus)
 
 
-def shares_at_once(cluster: ClusterConfig, *, evaluates: bool) -> tuple[Share, ...]:
-    """What the run holds while it trains. `evaluates`: whether it has anything to evaluate."""
-    training, evaluation = training_share(cluster), evaluation_share(cluster)
+def shares_at_once(cluster: ClusterConfig, *, evaluates: bool, ranks: int | None = None) -> tuple[Share, ...]:
+    """What the run holds while it trains with so many `ranks`, or `cluster.num_workers`. `evaluates`: whether
+    it has anything to evaluate."""
+    training, evaluation = training_share(cluster, ranks), evaluation_share(cluster)
     if evaluates and evaluation.count and cluster.evaluation_placement == "beside":
         return (training, evaluation)
     return (training,)
 
 
-def check_capacity(cluster: ClusterConfig, nodes: Sequence[Node], *, evaluates: bool) -> None:
+def can_hold(shares: Sequence[Share], nodes: Sequence[Node]) -> bool:
+    """Whether the nodes have room for all shares at once, if nothing else runs on them."""
+    return _missing(shares, nodes) is None
+
+
+def check_capacity(
+    cluster: ClusterConfig, nodes: Sequence[Node], *, evaluates: bool, ranks: int | None = None
+) -> None:
     """Raises ConfigError, saying what is needed, there and missing, where these nodes could not hold the run
-    even if nothing else ran on them."""
-    phases = [shares_at_once(cluster, evaluates=evaluates)]
+    with so many `ranks`, or `cluster.num_workers`, even if nothing else ran on them."""
+    phases = [shares_at_once(cluster, evaluates=evaluates, ranks=ranks)]
     if evaluates and cluster.evaluation_actors and cluster.evaluation_placement == "after":
         phases.append((evaluation_share(cluster),))
     for shares in phases:

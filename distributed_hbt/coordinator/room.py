@@ -123,6 +123,18 @@ def wait_for_room(
         remove_placement_group(group)
 
 
+def has_room(shares: Sequence[Share], strategy: str, seconds: float) -> bool:
+    """Whether the connected cluster has these resources free, now or within `seconds`."""
+    from ray.util.placement_group import placement_group, remove_placement_group
+
+    bundles = [bundle for share in shares for bundle in [share.bundle] * share.count]
+    group = placement_group(bundles, strategy=strategy, name=f"{_RESERVATION}-{uuid.uuid4().hex[:8]}")
+    try:
+        return bool(group.wait(seconds))
+    finally:
+        remove_placement_group(group)
+
+
 def _remove_left_groups() -> None:
     import ray
     from ray.util.placement_group import PlacementGroup, remove_placement_group

@@ -27,8 +27,8 @@ class RunTracking:
 
         with self._lock:
             if self._tracker is None:
-                world_size = self._config.cluster.num_workers
-                self._tracker = open_tracker(self._config, self._directory.path, world_size=world_size)
+                # How many ranks there are is rank 0's to say: it may change.
+                self._tracker = open_tracker(self._config, self._directory.path, world_size=None)
             return self._tracker
 
     def finish(self, status: Status) -> None:

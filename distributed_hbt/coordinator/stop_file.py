@@ -10,7 +10,7 @@ from distributed_hbt.errors import ConfigError
 from distributed_hbt.run_directory import RunDirectory
 from distributed_hbt.stop_signals import StopAsked, StopSignals
 
-_GO, _STOP = "go", "stop"
+_GO, _STOP, _PAUSE = "go", "stop", "pause"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +27,24 @@ class StopFile:
     def reset(self, cluster: str | None = None) -> None:
         """Nobody is asked to stop. `cluster` is the name of the one that the run is on."""
         self._write(_GO, cluster)
+        self.ask_for_pause(wanted=False)
 
     def ask(self) -> None:
         """Ask the ranks to finish their step, write a checkpoint and end."""
         self._write(_STOP, self.cluster())
 
-    def asked(self) -> bool:
-        """Whether the ranks are to stop."""
-        return self._words()[:1] == [_STOP]
+    def asked(self, *, at_checkpoint: bool = False) -> bool:
+        """Whether the ranks are to stop; `at_checkpoint`: or to end after a step that has a checkpoint."""
+        return self._words()[:1] == [_STOP] or (at_checkpoint and self.pause_asked())
+
+    def ask_for_pause(self, *, wanted: bool) -> None:
+        """Ask the ranks to end at their next checkpoint, or no longer. In a file of its own, so that it can
+        not replace the wish that they stop."""
+        self._pause.write_text(_PAUSE if wanted else _GO, encoding="utf-8")
+
+    def pause_asked(self) -> bool:
+        """Whether the ranks are to end at their next checkpoint."""
+        return self._pause.read_text(encoding="utf-8") == _PAUSE
 
     def cluster(self) -> str | None:
         """The name of the cluster that the run is on; None where it has none."""
@@ -50,6 +60,10 @@ class StopFile:
         if not self.path.exists():
             what = f"{self.path.parent} is not the coordinator's folder of that name on this rank's machine"
             raise ConfigError("output_dir", what, "choose one on storage that all machines share")
+
+    @property
+    def _pause(self) -> Path:
+        return self.path.with_name(_PAUSE)
 
     def _write(self, wish: str, cluster: str | None) -> None:
         self.path.write_text(f"{wish} {cluster or ''}", encoding="utf-8")
@@ -75,5 +89,5 @@ class StopWish:
             raise KeyboardInterrupt
 
 
-def _no() -> bool:
+def _no(*, at_checkpoint: bool = False) -> bool:
     return False

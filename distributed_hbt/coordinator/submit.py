@@ -16,11 +16,11 @@ from distributed_hbt.coordinator.cluster import connected, is_copied_code
 from distributed_hbt.coordinator.evaluation_feed import EvaluationFeed, executor_of
 from distributed_hbt.coordinator.room import Claim, cluster_nodes
 from distributed_hbt.coordinator.run_tracking import RunTracking
+from distributed_hbt.coordinator.sizes import usable_sizes
 from distributed_hbt.coordinator.stop_file import StopFile, StopWish
 from distributed_hbt.coordinator.training import train
-from distributed_hbt.distributed.process_group import Ranks
 from distributed_hbt.errors import ConfigError
-from distributed_hbt.pipeline import check_world, due_steps
+from distributed_hbt.pipeline import due_steps
 from distributed_hbt.run_directory import RunDirectory, check_run_directory
 from distributed_hbt.run_lock import hold
 from distributed_hbt.stop_signals import StopSignals
@@ -50,7 +50,8 @@ def submit(configs: Sequence[RunConfig], address: str | None = None, *, runs_at_
         if is_copied_code():
             _refuse_relative_folders(configs)
         for config, _ in runs:
-            check_capacity(config.cluster, cluster_nodes(), evaluates=bool(due_steps(config)))
+            fewest = usable_sizes(config)[0]
+            check_capacity(config.cluster, cluster_nodes(), evaluates=bool(due_steps(config)), ranks=fewest)
         signals = StopSignals()  # after Ray, which takes SIGTERM for itself
         held.enter_context(signals)
         room = runs_at_once or holds_at_once([config.cluster for config, _ in runs], cluster_nodes())
@@ -65,7 +66,7 @@ def _checked(config: RunConfig) -> tuple[RunConfig, RunDirectory]:
         config = config.model_copy(update={"data": config.data.model_copy(update=data)})
     check_inputs(config)
     config = with_deepspeed(config)
-    check_world(config, Ranks(0, config.cluster.num_workers, 0))
+    usable_sizes(config)
     return config, check_run_directory(config)
 
 

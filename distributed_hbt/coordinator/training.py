@@ -1,6 +1,5 @@
 """The ranks of a run under Ray Train, and what happens when some of them are lost."""
 
-import itertools
 import logging
 import os
 import tempfile
@@ -9,17 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 from distributed_hbt.config.run import ClusterConfig, RunConfig
-from distributed_hbt.coordinator.capacity import shares_at_once, training_share
+from distributed_hbt.coordinator.capacity import training_share
+from distributed_hbt.coordinator.elastic import Size, surroundings
 from distributed_hbt.coordinator.failures import Failure, explain
 from distributed_hbt.coordinator.rank import rank_environment, run_rank
-from distributed_hbt.coordinator.room import (
-    Claim,
-    living_nodes,
-    lost_nodes,
-    wait_for_room,
-)
+from distributed_hbt.coordinator.room import Claim, living_nodes, lost_nodes
+from distributed_hbt.coordinator.stop_file import StopFile
 from distributed_hbt.errors import WorkerFailed
-from distributed_hbt.pipeline import due_steps
 from distributed_hbt.run_directory import RunDirectory
 
 _log = logging.getLogger(__name__)
@@ -29,8 +24,10 @@ def train(config: RunConfig, directory: RunDirectory, claim: Claim, stop: thread
     """Train to the last step on the connected cluster, or until the ranks were asked to stop: `stop` says so.
 
     An attempt that loses a process or a node is followed by another one, `cluster.max_restarts` times: each
-    resumes from the last checkpoint. That is decided here and not by Ray Train's failure policy, which would
-    also try wrong data again, wait for ever for a node that is gone, and end with its own controller.
+    resumes from the last checkpoint. Where there is no room for as many ranks it has fewer, and where there
+    is room for more it ends at a checkpoint and one with more follows (`elastic`). All that is decided here
+    and not by Ray Train's failure policy, which would also try wrong data again, wait for ever for a node
+    that is gone, and end with its own controller.
 
     Raises HbtError: that of a rank, or WorkerFailed naming the rank, its node and the cause.
     """
@@ -44,25 +41,32 @@ def train(config: RunConfig, directory: RunDirectory, claim: Claim, stop: thread
 def _train_with_restarts(
     config: RunConfig, directory: RunDirectory, claim: Claim, stop: threading.Event
 ) -> None:
-    cluster = config.cluster
-    shares = shares_at_once(cluster, evaluates=bool(due_steps(config)))
-    at_first = living_nodes()
-    for restart in itertools.count(1):
-        wait_for_room(shares, _strategy(cluster), cluster.wait_seconds, stop, at_first, claim)
-        shares = (training_share(cluster),)  # the evaluation has its own by now
+    cluster, size, stop_file = config.cluster, Size(config), StopFile.of(directory)
+    around = surroundings(claim, stop)
+    restarts = 0
+    while True:
+        size.find_room(around)
         if stop.is_set():
             return
-        failure = _attempt(config)
-        if failure is None or stop.is_set() or directory.is_complete(config.train.max_steps):
+        with size.growth(stop_file) as growth:
+            failure = _attempt(config, size.ranks)
+        if stop.is_set() or stop_file.asked() or directory.is_complete(config.train.max_steps):
             return
+        if failure is None and not growth.asked:
+            return
+        if failure is None:
+            size.ranks = growth.wanted or size.ranks
+            _log.info("starting again with %d ranks", size.ranks)
+            continue
         claim.clear()
         _log.debug("%s", failure.trace)
-        if restart > cluster.max_restarts:
+        restarts += 1
+        if restarts > cluster.max_restarts:
             raise _spent(failure, cluster)
-        _log.warning("%s; starting again (%d of %d)", failure, restart, cluster.max_restarts)
+        _log.warning("%s; starting again (%d of %d)", failure, restarts, cluster.max_restarts)
 
 
-def _attempt(config: RunConfig) -> Failure | None:
+def _attempt(config: RunConfig, ranks: int) -> Failure | None:
     """Train until the ranks end; why, where that was before their time. Raises the HbtError of a rank."""
     from ray.exceptions import RayError
     from ray.train import TrainingFailedError
@@ -70,14 +74,14 @@ def _attempt(config: RunConfig) -> Failure | None:
     before = living_nodes()
     with tempfile.TemporaryDirectory(prefix="hbt-ray-train-") as storage:
         try:
-            _trainer(config, storage).fit()
+            _trainer(config, ranks, storage).fit()
         except (TrainingFailedError, RayError) as error:
             failure = explain(error)
             return replace(failure, what=f"{failure.what}{lost_nodes(before, living_nodes())}")
     return None
 
 
-def _trainer(config: RunConfig, storage: str) -> Any:
+def _trainer(config: RunConfig, ranks: int, storage: str) -> Any:
     """`storage` is Ray Train's own; the run's files are written by the ranks as under any launcher."""
     from ray.train import FailureConfig, ScalingConfig
     from ray.train import RunConfig as RayRunConfig
@@ -95,10 +99,10 @@ def _trainer(config: RunConfig, storage: str) -> Any:
             timeout_s=cluster.collective_timeout_seconds,
         ),
         scaling_config=ScalingConfig(
-            num_workers=cluster.num_workers,
+            num_workers=ranks,
             use_gpu=cluster.gpus_per_worker > 0,
             resources_per_worker=training_share(cluster).bundle,
-            placement_strategy=_strategy(cluster),
+            placement_strategy=cluster.placement.upper(),
         ),
         run_config=RayRunConfig(
             name=config.name,
@@ -110,10 +114,6 @@ def _trainer(config: RunConfig, storage: str) -> Any:
             logging_config=LoggingConfig(log_level="CRITICAL"),
         ),
     )
-
-
-def _strategy(cluster: ClusterConfig) -> str:
-    return cluster.placement.upper()
 
 
 def _settle_ray_train(cluster: ClusterConfig) -> None:

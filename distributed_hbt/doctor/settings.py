@@ -1,9 +1,8 @@
 """What `hbt submit` refuses within a second: ZeRO configuration, batch and ranks, the run's directory."""
 
-from distributed_hbt.distributed.process_group import Ranks
+from distributed_hbt.coordinator.sizes import usable_sizes
 from distributed_hbt.doctor.finding import Finding, Subject, failed
 from distributed_hbt.errors import HbtError
-from distributed_hbt.pipeline import check_world
 from distributed_hbt.run_directory import check_run_directory
 from distributed_hbt.train.zero import with_deepspeed
 
@@ -19,7 +18,7 @@ def check(subject: Subject) -> list[Finding]:
     found = []
     for refuses in (
         lambda: with_deepspeed(run),
-        lambda: check_world(run, Ranks(0, ranks, 0)),
+        lambda: usable_sizes(run),
         lambda: check_run_directory(run),
     ):
         try:

@@ -69,7 +69,8 @@ def _world_sizes(builder: SettingBuilder, config: RunConfig) -> Iterator[int]:
 
 def _at(config: RunConfig, ranks: int, stage: int) -> RunConfig:
     file = Path(default_file()).with_name(f"zero{stage}.json")
-    return with_overrides(config, [f"cluster.num_workers={ranks}", f"train.deepspeed={file}"])
+    bounds = ("cluster.min_workers=null", "cluster.max_workers=null")
+    return with_overrides(config, [f"cluster.num_workers={ranks}", *bounds, f"train.deepspeed={file}"])
 
 
 def _row(plan: Plan) -> tuple[str, ...]:

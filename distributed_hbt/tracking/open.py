@@ -12,8 +12,9 @@ from distributed_hbt.tracking.package_versions import package_versions
 from distributed_hbt.tracking.run_facts import run_params, run_tags
 
 
-def open_tracker(config: RunConfig, run_dir: Path, *, world_size: int) -> Tracker:
-    """Begin the run in MLflow, or go on with the one that `run_dir` names.
+def open_tracker(config: RunConfig, run_dir: Path, *, world_size: int | None) -> Tracker:
+    """Begin the run in MLflow, or go on with the one that `run_dir` names. `world_size` is None where the
+    ranks say it themselves.
 
     Parameters and tags are written before this returns. Raises ConfigError naming tracking.uri where the
     store can not be reached or written; later faults are logged and never stop the run.

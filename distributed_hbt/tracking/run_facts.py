@@ -26,7 +26,7 @@ def run_params(config: RunConfig) -> dict[str, str]:
 
 
 def run_tags(
-    config: RunConfig, *, world_size: int, commit: GitCommit | None, versions: Mapping[str, str]
+    config: RunConfig, *, world_size: int | None, commit: GitCommit | None, versions: Mapping[str, str]
 ) -> dict[str, str]:
     """What the run is, to find it by: strategy, model, seed, benchmarks, ranks, commit, package versions, the
     fingerprint of its system, and the user's tags."""
@@ -38,9 +38,10 @@ def run_tags(
         "seed": str(config.seed),
         "benchmarks": ",".join(benchmark.label for benchmark in config.evaluation.benchmarks),
         "system": system_fingerprint(config),
-        "world_size": str(world_size),
         **{f"version.{package}": version for package, version in versions.items()},
     }
+    if world_size is not None:
+        tags["world_size"] = str(world_size)
     if config.sampling.strategy == "hybrid":  # the others have no use for it
         tags["alpha"] = f"{config.sampling.alpha:g}"
     if commit is not None:

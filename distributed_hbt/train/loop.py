@@ -161,12 +161,14 @@ def run_steps(
             began = time.perf_counter()
             with phases("data"):
                 inputs = next(ahead)
-            record, stop = trainer.step(inputs, began=began, stop_asked=stop_asked(), phases=phases)
+            due = (step + 1) % trainer.train.checkpoint_every == 0 or step + 1 == last
+            asked = stop_asked(at_checkpoint=due)
+            record, stop = trainer.step(inputs, began=began, stop_asked=asked, phases=phases)
             if profile is not None:
                 profile.after(step, record.seconds)
             log(record)
             done = step + 1
-            if stop or done % trainer.train.checkpoint_every == 0 or done == last:
+            if stop or due:
                 checkpoint(done)
             if stop:
                 break
