@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.distributed.run_for_tests import write_run, zero_overrides
 from tests.faults.equality import byte_differences, differences, leftovers
 from tests.faults.kills import Case, Kill, Phase
-from tests.faults.life import Life, size
+from tests.faults.life import Life, count_files, size
 from tests.lareqa_files import write_lareqa
 from tests.programs import Programs
 
@@ -162,7 +162,7 @@ class Campaign:
                 seen.extend(p for p in self._halves(kill.phase) if p not in seen and life.has_written(p))
                 if len(seen) <= kill.skip:
                     return False
-                files = _count_files(seen[kill.skip])
+                files = count_files(seen[kill.skip])
                 return files is None or files >= enough
 
             life.wait_until(reached)
@@ -197,7 +197,7 @@ class Campaign:
         def is_over() -> bool:
             nonlocal most, seen
             halves = self._halves(phase)
-            most = max([most, *(_count_files(half) or 0 for half in halves)])
+            most = max([most, *(count_files(half) or 0 for half in halves)])
             seen = seen or bool(halves)
             return seen and not halves
 
@@ -217,17 +217,6 @@ class Campaign:
 
     def _log(self, name: str) -> Path:
         return self._folder / f"{name}.log"
-
-
-def _count_files(half: Path) -> int | None:
-    """Files of half a write and, of an evaluation, of the jobs' results beside it; None where it is gone."""
-    work = half.with_name(f"{half.name.partition('.partial')[0]}.work")
-    try:
-        if not half.is_dir():
-            return None
-        return sum(path.is_file() for folder in (half, work) for path in folder.rglob("*"))
-    except FileNotFoundError:  # renamed between listing and looking
-        return 0
 
 
 def _began_at(log: str) -> int | None:

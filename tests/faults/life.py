@@ -108,3 +108,14 @@ def size(path: Path) -> int:
         return path.stat().st_size
     except FileNotFoundError:
         return 0
+
+
+def count_files(half: Path) -> int | None:
+    """Files of half a write and, of an evaluation, of the jobs' results beside it; None where it is gone."""
+    work = half.with_name(f"{half.name.partition('.partial')[0]}.work")
+    try:
+        if not half.is_dir():
+            return None
+        return sum(path.is_file() for folder in (half, work) for path in folder.rglob("*"))
+    except FileNotFoundError:  # renamed between listing and looking
+        return 0
