@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo studies test test-scale test-faults soak check-k8s lint types pytest format lock clean
+.PHONY: help setup demo studies test test-scale test-faults test-fuzz soak audit check-k8s lint types pytest format lock clean
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,8 +44,16 @@ test-scale: $(READY) ## the large versions of tests (needs the real data; many m
 test-faults: $(READY) ## kill runs 108 times and compare what they leave with undisturbed ones (half an hour)
 	HF_HUB_OFFLINE=1 $(BIN)/python -m tests.faults.run
 
+test-fuzz: $(READY) ## thousands of damaged inputs (many minutes)
+	HF_HUB_OFFLINE=1 $(BIN)/pytest -m fuzz tests/fuzz
+
 soak: $(READY) ## 2,000 steps beside evaluations: does memory, open files or threads grow? (some minutes)
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.soak
+
+audit: ## ask the Python advisory database about constraints.txt; needs the network
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/pip install --quiet pip-audit
+	.venv-audit/bin/pip-audit --strict --no-deps --disable-pip -r constraints.txt || { echo "audit: what was found stands above; 'could not be audited' means that no database answered" >&2; exit 1; }
 
 check-k8s: $(READY) ## render the Kubernetes manifests and check them; needs kubectl, no cluster
 	$(BIN)/python -m k8s.check
@@ -61,4 +69,4 @@ lock: $(READY) ## rewrite constraints.txt from the environment
 	$(BIN)/python -m pip freeze --exclude-editable | grep -v -E '^(pip|setuptools|wheel)==|@ ' | sed 's/+cpu//' > constraints.txt
 
 clean: ## remove the environment and caches
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) .venv-audit .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
