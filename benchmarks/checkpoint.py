@@ -32,9 +32,9 @@ from distributed_hbt.models.manifest import EncoderManifest
 from distributed_hbt.models.saved import save_encoder
 from distributed_hbt.models.tokenizer import train_tokenizer
 from distributed_hbt.run_directory import RunDirectory
-from distributed_hbt.train.attempt import begin_attempt
-from distributed_hbt.train.checkpoint import Saved, TrainState
-from distributed_hbt.train.checkpoint_writer import CheckpointWriter
+from distributed_hbt.train.checkpoints.attempt import begin_attempt
+from distributed_hbt.train.checkpoints.state import Saved, TrainState
+from distributed_hbt.train.checkpoints.writer import CheckpointWriter
 from distributed_hbt.train.weights import whole_weights
 
 WORLD_SIZE = 2

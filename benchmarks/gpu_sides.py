@@ -150,11 +150,11 @@ def run_of(case: Case, cut: Cut) -> RunConfig:
 
 def _ours(case: Case, cut: Cut, batches: RandomBatches) -> Measured:
     from distributed_hbt.distributed.process_group import ranks_from_environment
+    from distributed_hbt.train.assembly import adapt_layers, build_objective
     from distributed_hbt.train.chunked import ChunkedEncoder
     from distributed_hbt.train.engine import build_engine, start_session
     from distributed_hbt.train.inputs import InputMaker
     from distributed_hbt.train.loop import Trainer
-    from distributed_hbt.train.worker import adapt_layers, build_objective
 
     config = run_of(case, cut)
     session = start_session(config, ranks_from_environment())

@@ -24,10 +24,11 @@ import yaml
 from distributed_hbt.config.load import load_run
 from distributed_hbt.distributed.process_group import Ranks
 from distributed_hbt.models.build import build_encoder
+from distributed_hbt.train.assembly import build_inputs, build_objective
 from distributed_hbt.train.chunked import ChunkedEncoder
 from distributed_hbt.train.engine import build_engine, start_session
 from distributed_hbt.train.loop import Trainer
-from distributed_hbt.train.worker import build_inputs, build_objective, prepare
+from distributed_hbt.train.prepared import prepare
 
 WORLD_SIZE = 2
 DIMENSION = 256

@@ -226,11 +226,11 @@ def _trainer(case: Case, rank: int, config: RunConfig) -> tuple[Any, Any]:
 
     from distributed_hbt.distributed.process_group import Ranks
     from distributed_hbt.models.build import build_encoder
+    from distributed_hbt.train.assembly import adapt_layers, build_objective
     from distributed_hbt.train.chunked import ChunkedEncoder
     from distributed_hbt.train.engine import build_engine, start_session
     from distributed_hbt.train.inputs import InputMaker
     from distributed_hbt.train.loop import Trainer
-    from distributed_hbt.train.worker import adapt_layers, build_objective
 
     AcceleratorState._reset_state(reset_partial_state=True)  # one Accelerator after the other
     session = start_session(config, Ranks(rank, case.ranks, rank))

@@ -18,7 +18,7 @@ from distributed_hbt.models.manifest import EncoderManifest
 from distributed_hbt.models.saved import save_encoder
 from distributed_hbt.models.text import TextEncoder
 from distributed_hbt.models.tokenizer import load_tokenizer, train_tokenizer
-from distributed_hbt.train.worker import Prepared, prepare
+from distributed_hbt.train.prepared import Prepared, prepare
 
 ROOT = Path(__file__).resolve().parents[1]
 GATE, SHARED, DISTINCT, SAME_LENGTH = "gate", "shared", "distinct", "uniform"

@@ -13,11 +13,12 @@ from distributed_hbt.config.train import TrainConfig
 from distributed_hbt.data.rows import draw_rows
 from distributed_hbt.distributed.process_group import Ranks
 from distributed_hbt.models.build import build_encoder
+from distributed_hbt.train.assembly import build_inputs, build_objective
 from distributed_hbt.train.chunked import ChunkedEncoder
 from distributed_hbt.train.engine import build_engine, parameter_groups, start_session
 from distributed_hbt.train.loop import Trainer
+from distributed_hbt.train.prepared import Prepared
 from distributed_hbt.train.step import cached_backward
-from distributed_hbt.train.worker import Prepared, build_inputs, build_objective
 
 WORLD_SIZE = 2
 

@@ -27,7 +27,7 @@ from distributed_hbt.train.zero import with_deepspeed
 
 if TYPE_CHECKING:
     from distributed_hbt.evaluation.jobs.job import Executor
-    from distributed_hbt.train.worker import Prepared
+    from distributed_hbt.train.prepared import Prepared
 
 _log = logging.getLogger(__name__)
 
@@ -150,7 +150,7 @@ def _prepare_unless_done(config: RunConfig, directory: RunDirectory, lap: Lap) -
         _log.info("all %d steps are done", config.train.max_steps)
         return None
     lap("process")
-    from distributed_hbt.train.worker import prepare
+    from distributed_hbt.train.prepared import prepare
 
     lap("libraries")
     return prepare(config, lap)

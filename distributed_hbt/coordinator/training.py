@@ -16,7 +16,7 @@ from distributed_hbt.coordinator.room import Claim, living_nodes, lost_nodes
 from distributed_hbt.coordinator.stop_file import StopFile
 from distributed_hbt.errors import WorkerFailed
 from distributed_hbt.run_directory import RunDirectory
-from distributed_hbt.train.stall import Stall
+from distributed_hbt.train.guards.stall import Stall
 
 _log = logging.getLogger(__name__)
 

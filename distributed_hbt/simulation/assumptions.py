@@ -48,7 +48,7 @@ class Assumptions:
 
     @property
     def checkpoint_cost(self) -> float:
-        """The training stands still while a checkpoint is written (train/checkpoint.py)."""
+        """The training stands still while a checkpoint is written (train/checkpoints/state.py)."""
         return self._together(self.state_bytes) + self.encoder_bytes / self._one_node
 
     @property

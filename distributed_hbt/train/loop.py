@@ -15,8 +15,8 @@ from distributed_hbt.data.rank_batch import RankBatch
 from distributed_hbt.losses.objective import Objective
 from distributed_hbt.stop_signals import StopAsked
 from distributed_hbt.train.engine import Session
-from distributed_hbt.train.finite import spoilt_weights, step_if_finite
-from distributed_hbt.train.guards import Guards
+from distributed_hbt.train.guards.finite import spoilt_weights, step_if_finite
+from distributed_hbt.train.guards.guards import Guards
 from distributed_hbt.train.inputs import InputMaker, StepInputs
 from distributed_hbt.train.phases import Phases, not_measured
 from distributed_hbt.train.profile import StepProfile

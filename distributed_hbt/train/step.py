@@ -14,7 +14,7 @@ from torch import Tensor
 from distributed_hbt.distributed.gather import gather
 from distributed_hbt.losses.embedding_distance import embedding_distance
 from distributed_hbt.losses.objective import GlobalEmbeddings, Objective, contrastive_loss
-from distributed_hbt.train.finite import spoiling
+from distributed_hbt.train.guards.finite import spoiling
 from distributed_hbt.train.inputs import StepInputs, TaughtInputs
 from distributed_hbt.train.phases import Phases, not_measured
 

@@ -18,9 +18,10 @@ from distributed_hbt.errors import HbtError, WorkerFailed
 from distributed_hbt.run_directory import RunDirectory, check_run_directory, write_config
 from distributed_hbt.tracking.json_lines import JsonLines
 from distributed_hbt.train import checkpoint_write, checkpoint_writer
-from distributed_hbt.train.checkpoint_choice import choose_checkpoint
+from distributed_hbt.train.checkpoints.choice import choose_checkpoint
 from distributed_hbt.train.loop import StepRecord
-from distributed_hbt.train.worker import prepare, train
+from distributed_hbt.train.prepared import prepare
+from distributed_hbt.train.worker import train
 from tests.distributed.rank_tasks import join
 
 OnStep = Callable[[int], None]

@@ -6,7 +6,7 @@ import torch
 import torch.distributed as dist
 
 from distributed_hbt.errors import WorkerFailed
-from distributed_hbt.train.divergence import RankComparison
+from distributed_hbt.train.guards.divergence import RankComparison
 from tests.distributed.rank_tasks import trainer
 
 

@@ -17,7 +17,8 @@ from distributed_hbt.run_directory import check_run_directory, write_config
 from distributed_hbt.train import step as step_module
 from distributed_hbt.train.inputs import StepInputs
 from distributed_hbt.train.loop import StepRecord, Trainer
-from distributed_hbt.train.worker import prepare, train
+from distributed_hbt.train.prepared import prepare
+from distributed_hbt.train.worker import train
 from tests.distributed.rank_tasks import trainer
 
 PLANTS = ("embedding", "gradient", "loss alone")

@@ -26,31 +26,28 @@ from distributed_hbt.models.text import TextEncoder
 from distributed_hbt.run_directory import RunDirectory, check_run_directory, write_config
 from distributed_hbt.start_times import not_timed
 from distributed_hbt.train import step as step_module
-from distributed_hbt.train.attempt import begin_attempt
-from distributed_hbt.train.checkpoint import Saved, TrainState
-from distributed_hbt.train.checkpoint_choice import choose_checkpoint
-from distributed_hbt.train.checkpoint_writer import CheckpointWriter
+from distributed_hbt.train.assembly import (
+    adapt_layers,
+    build_batches,
+    build_inputs,
+    build_objective,
+    build_trainer,
+)
+from distributed_hbt.train.checkpoints.attempt import begin_attempt
+from distributed_hbt.train.checkpoints.choice import choose_checkpoint
+from distributed_hbt.train.checkpoints.resume import resume
+from distributed_hbt.train.checkpoints.state import Saved, TrainState
+from distributed_hbt.train.checkpoints.writer import CheckpointWriter
 from distributed_hbt.train.chunked import Chunk, ChunkedEncoder
 from distributed_hbt.train.engine import build_engine, start_session
 from distributed_hbt.train.inputs import InputMaker
 from distributed_hbt.train.inputs import _tensors as input_tensors
 from distributed_hbt.train.loop import StepRecord, Trainer
 from distributed_hbt.train.phases import not_measured
-from distributed_hbt.train.resume import resume
+from distributed_hbt.train.prepared import Prepared, make_plan, prepare, store_folder
 from distributed_hbt.train.teacher import build_teacher, prepare_teacher, teacher_texts, transport_of
 from distributed_hbt.train.weights import whole_weights
-from distributed_hbt.train.worker import (
-    Prepared,
-    _build,
-    adapt_layers,
-    build_batches,
-    build_inputs,
-    build_objective,
-    make_plan,
-    prepare,
-    store_folder,
-    train,
-)
+from distributed_hbt.train.worker import train
 from tests.distributed.run_for_tests import wake_adapters
 
 logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
@@ -280,7 +277,7 @@ def state_loaded(run_file: str, overrides: list[str]) -> dict[str, np.ndarray]:
     ranks, directory, prepared = ranks_from_environment(), check_run_directory(config), prepare(config)
     session = start_session(config, ranks)
     chosen = choose_checkpoint(directory, ranks)
-    made, saved = _build(config, session, directory, prepared, not_timed)
+    made, saved = build_trainer(config, session, directory, prepared, not_timed)
     resume(made, chosen, saved)
     optimizer = made.engine.optimizer
     if session.stage < 3:

@@ -21,7 +21,8 @@ from distributed_hbt.distributed.process_group import Ranks
 from distributed_hbt.models.build import build_encoder
 from distributed_hbt.models.saved import load_encoder
 from distributed_hbt.models.text import TextEncoder
-from distributed_hbt.train.worker import build_batches, make_plan, store_folder
+from distributed_hbt.train.assembly import build_batches
+from distributed_hbt.train.prepared import make_plan, store_folder
 from tests.distributed.run_for_tests import wake_adapters
 
 

@@ -11,7 +11,8 @@ from distributed_hbt.config.load import load_run
 from distributed_hbt.data.chunks import cut
 from distributed_hbt.data.rank_batch import RankBatch
 from distributed_hbt.distributed.process_group import Ranks
-from distributed_hbt.train.worker import build_batches, prepare
+from distributed_hbt.train.assembly import build_batches
+from distributed_hbt.train.prepared import prepare
 from tests.distributed.ranks import RankPool
 from tests.distributed.reference import Reference, relative_error
 from tests.distributed.run_for_tests import zero_overrides as overrides

@@ -7,7 +7,7 @@ import pytest
 
 from distributed_hbt.config.load import load_run
 from distributed_hbt.data.store import open_store
-from distributed_hbt.train.worker import prepare
+from distributed_hbt.train.prepared import prepare
 from tests.distributed.ranks import RankPool
 from tests.distributed.run_for_tests import write_run, zero_overrides
 

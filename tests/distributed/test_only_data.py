@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from distributed_hbt.errors import CheckpointError
-from distributed_hbt.train.only_data import check_inside, only_data
+from distributed_hbt.train.checkpoints.only_data import check_inside, only_data
 from tests.distributed.ranks import RankPool
 from tests.distributed.run_for_tests import zero_overrides as overrides
 from tests.distributed.sealed import seal

@@ -293,7 +293,7 @@ def test_data_check_shows_bad_rows_and_fails(folder: Path, capsys: pytest.Captur
 def test_allowed_bad_rows_are_left_out_and_shown(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Rows that are dropped without a word."""
     from distributed_hbt.config.load import load_run
-    from distributed_hbt.train.worker import prepare
+    from distributed_hbt.train.prepared import prepare
 
     with_fields(query="")(folder)
     prepared = prepare(load_run(folder / "run.yaml", ["data.max_bad_share=0.1"]))

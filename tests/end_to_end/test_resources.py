@@ -98,7 +98,7 @@ def test_a_disk_that_is_full_while_results_or_an_export_are_written(
 
 def test_a_disk_that_is_full_while_the_store_is_built(tmp_path: Path) -> None:
     """Half a store that is trained on; a full disk for which the data is blamed."""
-    from distributed_hbt.train.worker import prepare
+    from distributed_hbt.train.prepared import prepare
 
     with small_disk(tmp_path / "small", "64k") as small:
         config = load_run(write_run(tmp_path, groups=100, data={"store_dir": str(small.path)}))

@@ -14,7 +14,8 @@ from distributed_hbt.data.store import Store, open_store
 from distributed_hbt.data.store.columns import TokenColumn, load_dataset
 from distributed_hbt.distributed.process_group import Ranks
 from distributed_hbt.errors import DataError
-from distributed_hbt.train.worker import build_batches, make_plan, prepare
+from distributed_hbt.train.assembly import build_batches
+from distributed_hbt.train.prepared import make_plan, prepare
 from tests.distributed.run_for_tests import write_run
 
 ARROW = "data-00000-of-00001.arrow"

@@ -10,7 +10,8 @@ from distributed_hbt.data.plan.batch_plan import BatchPlan
 from distributed_hbt.data.rank_batch import RankBatch, RankBatches
 from distributed_hbt.data.rows import draw_rows
 from distributed_hbt.distributed.process_group import Ranks
-from distributed_hbt.train.worker import Prepared, build_batches, prepare
+from distributed_hbt.train.assembly import build_batches
+from distributed_hbt.train.prepared import Prepared, prepare
 from tests.distributed.run_for_tests import write_run
 
 

@@ -13,8 +13,8 @@ from distributed_hbt.distributed.process_group import Ranks
 from distributed_hbt.errors import ConfigError
 from distributed_hbt.models.build import build_encoder
 from distributed_hbt.models.encoder import Encoder
+from distributed_hbt.train.assembly import adapt_layers
 from distributed_hbt.train.engine import Session
-from distributed_hbt.train.worker import adapt_layers
 
 
 def session(stage: int) -> Session:

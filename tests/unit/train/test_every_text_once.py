@@ -12,8 +12,9 @@ from distributed_hbt.data.rank_batch import RankBatch
 from distributed_hbt.data.rows import Rows, draw_rows
 from distributed_hbt.distributed.process_group import Ranks
 from distributed_hbt.losses.objective import GlobalEmbeddings, Objective, contrastive_loss
+from distributed_hbt.train.assembly import build_batches
 from distributed_hbt.train.inputs import InputMaker, StepInputs
-from distributed_hbt.train.worker import Prepared, build_batches, prepare
+from distributed_hbt.train.prepared import Prepared, prepare
 from tests.distributed.run_for_tests import write_run
 
 TEMPERATURE, DIMENSION = 0.1, 8

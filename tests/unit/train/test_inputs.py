@@ -8,8 +8,9 @@ import torch
 
 from distributed_hbt.config.load import load_run
 from distributed_hbt.distributed.process_group import Ranks
+from distributed_hbt.train.assembly import build_batches
 from distributed_hbt.train.inputs import InputMaker, StepInputs
-from distributed_hbt.train.worker import build_batches, prepare
+from distributed_hbt.train.prepared import prepare
 from tests.distributed.run_for_tests import write_run
 
 SECONDS_UNTIL_HUNG = 60

@@ -11,9 +11,10 @@ from distributed_hbt.config.load import load_run
 from distributed_hbt.data.counterparts import Counterparts
 from distributed_hbt.distributed.process_group import Ranks
 from distributed_hbt.errors import CheckpointError, ConfigError, DataError
+from distributed_hbt.train.assembly import build_batches
 from distributed_hbt.train.inputs import InputMaker, TaughtInputs
+from distributed_hbt.train.prepared import prepare
 from distributed_hbt.train.teacher import build_teacher
-from distributed_hbt.train.worker import build_batches, prepare
 from tests.distributed.run_for_tests import write_run
 from tests.tiny_encoder import write_checkpoint
 

@@ -2,12 +2,12 @@
 
 import logging
 
-from distributed_hbt.train.another_world import load_from_other_ranks
-from distributed_hbt.train.checkpoint import Saved, load_engine
-from distributed_hbt.train.checkpoint_choice import Chosen
-from distributed_hbt.train.engine_files import ENGINE
+from distributed_hbt.train.checkpoints.another_world import load_from_other_ranks
+from distributed_hbt.train.checkpoints.choice import Chosen
+from distributed_hbt.train.checkpoints.engine_files import ENGINE
+from distributed_hbt.train.checkpoints.only_data import check_inside
+from distributed_hbt.train.checkpoints.state import Saved, load_engine
 from distributed_hbt.train.loop import Trainer
-from distributed_hbt.train.only_data import check_inside
 
 _log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ import pytest
 
 from distributed_hbt.distributed.process_group import Ranks
 from distributed_hbt.run_directory import RunDirectory
+from distributed_hbt.train.guards.watchdog import Watchdog
 from distributed_hbt.train.phases import not_measured
-from distributed_hbt.train.watchdog import Watchdog
 
 LIMIT = 3.0
 

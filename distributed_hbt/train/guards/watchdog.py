@@ -15,9 +15,9 @@ from typing import NoReturn
 
 from distributed_hbt.distributed.process_group import Ranks
 from distributed_hbt.run_directory import RunDirectory
-from distributed_hbt.train.heartbeat import Heartbeat, find_stall, read_all
+from distributed_hbt.train.guards.heartbeat import Heartbeat, find_stall, read_all
+from distributed_hbt.train.guards.stall import Stall
 from distributed_hbt.train.phases import Phases
-from distributed_hbt.train.stall import Stall
 
 _TICKS_OF_LIMIT = 10
 _LONGEST_TICK = 60.0

@@ -10,7 +10,7 @@ from distributed_hbt.config.load import load_run
 from distributed_hbt.config.run import RunConfig
 from distributed_hbt.errors import ConfigError
 from distributed_hbt.run_directory import RunDirectory
-from distributed_hbt.train.retention import remove_surplus, surplus_steps
+from distributed_hbt.train.checkpoints.retention import remove_surplus, surplus_steps
 from tests.distributed.run_for_tests import write_run
 from tests.lareqa_files import write_lareqa
 

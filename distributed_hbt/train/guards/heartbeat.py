@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from distributed_hbt.train.stall import Stall
+from distributed_hbt.train.guards.stall import Stall
 
 _READS, _SECONDS_TO_WRITE = 5, 0.05
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from distributed_hbt.distributed.process_group import Ranks
 from distributed_hbt.errors import CheckpointError
-from distributed_hbt.train.saved_optimizer import (
+from distributed_hbt.train.checkpoints.saved_optimizer import (
     MOMENTS,
     Piece,
     SavedOptimizer,

@@ -14,12 +14,17 @@ from torch import Tensor
 from distributed_hbt.config.run import RunConfig
 from distributed_hbt.errors import HbtError, WorkerFailed
 from distributed_hbt.models.saved import save_encoder
-from distributed_hbt.train.attempt import Attempt, remove_folder
-from distributed_hbt.train.checkpoint import Saved, TrainState, write_state
-from distributed_hbt.train.checkpoint_write import CheckpointWrite
+from distributed_hbt.train.checkpoints.attempt import Attempt, remove_folder
+from distributed_hbt.train.checkpoints.engine_files import (
+    ENGINE,
+    engine_files,
+    write_converters,
+    write_engine_file,
+)
+from distributed_hbt.train.checkpoints.retention import remove_surplus
+from distributed_hbt.train.checkpoints.state import Saved, TrainState, write_state
+from distributed_hbt.train.checkpoints.write import CheckpointWrite
 from distributed_hbt.train.engine import Session
-from distributed_hbt.train.engine_files import ENGINE, engine_files, write_converters, write_engine_file
-from distributed_hbt.train.retention import remove_surplus
 from distributed_hbt.train.weights import whole_weights
 
 _log = logging.getLogger(__name__)

@@ -7,8 +7,8 @@ from typing import Any
 
 from distributed_hbt.errors import CheckpointError
 from distributed_hbt.models.manifest import EncoderManifest
-from distributed_hbt.train.another_world import can_change
-from distributed_hbt.train.only_data import only_data
+from distributed_hbt.train.checkpoints.another_world import can_change
+from distributed_hbt.train.checkpoints.only_data import only_data
 
 _CHECKSUMS = {"checksums": "COMPLETE"}
 """Says in state.json that the marker has checksums: one that is empty is damaged, and no older version's."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from distributed_hbt.config.checkpoints import BestCheckpoints, CheckpointsConfig
 from distributed_hbt.config.run import RunConfig
 from distributed_hbt.run_directory import RunDirectory
-from distributed_hbt.train.attempt import remove_folder
+from distributed_hbt.train.checkpoints.attempt import remove_folder
 
 LOWER_IS_BETTER = frozenset({"rank_distance", "max_rank"})
 """Aggregates of which the smallest is the best."""

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from distributed_hbt.train.heartbeat import Heartbeat, find_stall, read_all
+from distributed_hbt.train.guards.heartbeat import Heartbeat, find_stall, read_all
 
 STACKS = Path("runs/r/stacks")
 LIMIT = 60.0

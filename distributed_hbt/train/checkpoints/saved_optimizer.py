@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from distributed_hbt.train.only_data import only_data
+from distributed_hbt.train.checkpoints.only_data import only_data
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 

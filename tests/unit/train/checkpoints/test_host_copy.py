@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from distributed_hbt.train.host_copy import HostCopy
+from distributed_hbt.train.checkpoints.host_copy import HostCopy
 
 Pair = namedtuple("Pair", ["left", "right"])
 

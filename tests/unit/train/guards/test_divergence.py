@@ -5,7 +5,7 @@ import random
 import pytest
 import torch
 
-from distributed_hbt.train.divergence import tensor_hash
+from distributed_hbt.train.guards.divergence import tensor_hash
 
 HASHED = [(torch.float32, 5001), (torch.bfloat16, 5001), (torch.float32, 2), (torch.bfloat16, 3)]
 

@@ -18,7 +18,7 @@ from distributed_hbt.checkpoint_marker import (
 from distributed_hbt.distributed.process_group import Ranks
 from distributed_hbt.errors import CheckpointError
 from distributed_hbt.run_directory import RunDirectory
-from distributed_hbt.train.checkpoint import TrainState, read_state
+from distributed_hbt.train.checkpoints.state import TrainState, read_state
 
 _log = logging.getLogger(__name__)
 _Value = TypeVar("_Value")

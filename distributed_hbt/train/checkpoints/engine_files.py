@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from distributed_hbt.train.host_copy import HostCopy
+from distributed_hbt.train.checkpoints.host_copy import HostCopy
 
 ENGINE = "engine"
 """Folder of the engine's state in a checkpoint."""

@@ -12,7 +12,7 @@ from distributed_hbt.checkpoint_marker import MARKER, FileFacts, facts_of, sync,
 from distributed_hbt.distributed.process_group import Ranks
 from distributed_hbt.errors import WorkerFailed, one_line
 from distributed_hbt.run_directory import RunDirectory
-from distributed_hbt.train.attempt import Attempt, remove_folder
+from distributed_hbt.train.checkpoints.attempt import Attempt, remove_folder
 
 _LOOK_SECONDS = 0.02
 _log = logging.getLogger(__name__)

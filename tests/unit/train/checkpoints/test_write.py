@@ -9,8 +9,8 @@ import pytest
 from distributed_hbt.checkpoint_marker import Damage, damage_of, read_marker
 from distributed_hbt.distributed.process_group import Ranks
 from distributed_hbt.run_directory import RunDirectory
-from distributed_hbt.train.attempt import Attempt
-from distributed_hbt.train.checkpoint_write import CheckpointWrite
+from distributed_hbt.train.checkpoints.attempt import Attempt
+from distributed_hbt.train.checkpoints.write import CheckpointWrite
 
 STEP = 7
 FOR_EVER = 3600.0

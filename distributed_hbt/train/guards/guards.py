@@ -7,11 +7,11 @@ from typing import Any, Protocol
 from distributed_hbt.config.run import RunConfig
 from distributed_hbt.data.store import Store
 from distributed_hbt.run_directory import RunDirectory
-from distributed_hbt.train.divergence import RankComparison
 from distributed_hbt.train.engine import Session
-from distributed_hbt.train.finite import SkippedSteps
+from distributed_hbt.train.guards.divergence import RankComparison
+from distributed_hbt.train.guards.finite import SkippedSteps
+from distributed_hbt.train.guards.watchdog import Watchdog
 from distributed_hbt.train.inputs import InputMaker
-from distributed_hbt.train.watchdog import Watchdog
 
 
 class Watched(Protocol):
