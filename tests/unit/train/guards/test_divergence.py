@@ -41,5 +41,5 @@ def test_large_tensors_are_hashed_in_pieces_alike(monkeypatch: pytest.MonkeyPatc
     """A place that begins anew with every piece."""
     tensor = torch.randn(1003)
     whole = int(tensor_hash(tensor))
-    monkeypatch.setattr("distributed_hbt.train.divergence._PIECE", 100)
+    monkeypatch.setattr("distributed_hbt.train.guards.divergence._PIECE", 100)
     assert int(tensor_hash(tensor)) == whole
