@@ -11,7 +11,7 @@ import pytest
 from distributed_hbt.config.load import load_run
 from distributed_hbt.data.rank_batch import RankBatch, RankBatches
 from distributed_hbt.data.store import Store, open_store
-from distributed_hbt.data.store.columns import TokenColumn, load_dataset
+from distributed_hbt.data.store.columns import TokenColumn, load_table
 from distributed_hbt.distributed.process_group import Ranks
 from distributed_hbt.errors import DataError
 from distributed_hbt.train.assembly import build_batches
@@ -86,7 +86,7 @@ def test_flipped_bit_of_a_text_ends_all_ranks_with_the_row(run_file: Path, store
 
 def test_flipped_bit_of_an_offset_is_found(run_file: Path, store: Path) -> None:
     """Two texts that are cut at another place, or one that has swallowed all that follow."""
-    column = TokenColumn(load_dataset(store / "queries"))
+    column = TokenColumn(load_table(store / "queries"))
     offsets = column._offsets[0].tobytes()
     batch = batches(run_file, store, 0, 1).batch(STEP)
     query = int(batch.global_query_entries[0])
