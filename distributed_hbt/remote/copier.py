@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from distributed_hbt.config.run import RunConfig
+from distributed_hbt.errors import one_line
 from distributed_hbt.remote.target import Copy, Remote, new_attempt, open_remote, problems_of
 from distributed_hbt.run_directory import RunDirectory
 
@@ -33,8 +34,10 @@ def copying(config: RunConfig, directory: RunDirectory, due: Collection[int]) ->
         with problems_of(config.remote.url):
             remote.check_writable(attempt)
 
+    labels = [benchmark.label for benchmark in config.evaluation.benchmarks]
+
     def unevaluated(step: int) -> bool:
-        return step in due and not _has_results(config, directory, step)
+        return step in due and not directory.has_results(step, labels)
 
     copier = Copier(remote, directory, attempt, config.remote.keep_last, unevaluated)
     try:
@@ -94,7 +97,7 @@ class Copier:
             except Exception as error:
                 if not self._failures:
                     what = "remote: %s can not be used (%s); checkpoints wait in the run directory"
-                    _log.warning(what, self._remote.where, _line(error))
+                    _log.warning(what, self._remote.where, one_line(error))
                 self._failures += 1
                 self._stop.wait(self._pauses[min(self._failures, len(self._pauses)) - 1])
                 continue
@@ -135,7 +138,7 @@ class Copier:
 
     def _left(self) -> list[int]:
         """Steps that are to be copied still, newest first."""
-        local = complete_steps(self._directory)
+        local = self._directory.complete_steps()
         copied = self._copied or set()
         wanted = self._kept(sorted({*local, *copied}))
         return sorted((step for step in local if step in wanted and step not in copied), reverse=True)
@@ -156,12 +159,6 @@ class Copier:
                 self._remote.remove(copy.name)
 
 
-def complete_steps(directory: RunDirectory) -> list[int]:
-    """Steps of the run directory's complete checkpoints, in order."""
-    names = (path.name.removeprefix("step-") for path in directory.checkpoints.glob("step-*"))
-    return sorted(int(name) for name in names if name.isdecimal() and directory.is_complete(int(name)))
-
-
 def checkpoint_files(checkpoint: Path) -> dict[str, Path]:
     """All files of a checkpoint, by their names in a copy."""
     paths = sorted(path for path in checkpoint.rglob("*") if path.is_file())
@@ -179,12 +176,3 @@ def run_files(directory: RunDirectory) -> dict[str, bytes]:
         for path in paths
         if path.is_file()
     }
-
-
-def _has_results(config: RunConfig, directory: RunDirectory, step: int) -> bool:
-    folder = directory.evaluation(step)
-    return all((folder / one.label / "summary.json").is_file() for one in config.evaluation.benchmarks)
-
-
-def _line(error: Exception) -> str:
-    return " ".join((str(error).strip() or type(error).__name__).split())[:200]

@@ -95,9 +95,7 @@ def _to_evaluate(
     return [
         newest_of[step]
         for step in sorted(due)
-        if step < below
-        and step in newest_of
-        and not all((directory.evaluation(step) / label / "summary.json").is_file() for label in labels)
+        if step < below and step in newest_of and not directory.has_results(step, labels)
     ]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
+from distributed_hbt.errors import one_line
 from distributed_hbt.tracking.deliver import (
     StoreRun,
     all_steps_in_store,
@@ -166,7 +167,9 @@ class BackgroundSender:
         while error is not None:
             away = batch is None or self.run is None or self._is_away(self.run)
             if away and not was_away:
-                _log.warning("tracking: MLflow can not be reached (%s); what is logged waits", _line(error))
+                _log.warning(
+                    "tracking: MLflow can not be reached (%s); what is logged waits", one_line(error)
+                )
             failures, was_away = failures + (not away), was_away or away
             if failures > len(self._pauses):
                 break
@@ -177,7 +180,7 @@ class BackgroundSender:
         if error is not None and batch is not None:
             self.refused += size(batch)
             what = "tracking: %d entries could not be written (%s); the run goes on"
-            _log.warning(what, size(batch), _line(error))
+            _log.warning(what, size(batch), one_line(error))
         elif was_away:
             _log.info("tracking: MLflow is back")
         return True
@@ -195,8 +198,3 @@ def _try(job: Callable[[], None]) -> Exception | None:
     except Exception as error:
         return error
     return None
-
-
-def _line(error: Exception) -> str:
-    first = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return first if len(first) <= 200 else f"{first[:197]}..."

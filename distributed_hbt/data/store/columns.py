@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distributed_hbt.data.store.checksums import row_checksums
-from distributed_hbt.errors import DataError
+from distributed_hbt.errors import DataError, one_line
 
 TOKENS = "input_ids"
 _ROWS_AT_ONCE = 1000
@@ -119,9 +119,8 @@ def load_table(folder: Path) -> Any:
         with pyarrow.memory_map(str(folder / _DATA_FILE)) as file:
             return pyarrow.ipc.open_stream(file).read_all()
     except (OSError, ValueError, KeyError, pyarrow.ArrowException) as error:
-        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataError(
-            str(folder), f"is damaged ({first_line})", "delete the store, it is built anew"
+            str(folder), f"is damaged ({one_line(error)})", "delete the store, it is built anew"
         ) from error
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from distributed_hbt.distributed.process_group import Ranks
-from distributed_hbt.errors import CheckpointError
+from distributed_hbt.errors import CheckpointError, one_line
 from distributed_hbt.train.checkpoints.saved_optimizer import (
     MOMENTS,
     Piece,
@@ -47,8 +47,7 @@ def load_from_other_ranks(
         _fill_buffers(engine.module, counters)
         _settle_weights(engine)
     except (OSError, RuntimeError, KeyError, ValueError, EOFError, AssertionError) as error:
-        first_line = str(error).strip().partition("\n")[0]
-        what = f"can not be loaded by {ranks.world_size} ranks ({type(error).__name__}: {first_line})"
+        what = f"can not be loaded by {ranks.world_size} ranks ({type(error).__name__}: {one_line(error)})"
         raise CheckpointError(str(checkpoint), what, "remove it to resume from the one before") from error
     for name in ("global_steps", "global_samples", "skipped_steps"):
         setattr(engine, name, counters[name])

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from distributed_hbt.errors import CheckpointError
+from distributed_hbt.errors import CheckpointError, one_line
 from distributed_hbt.models.manifest import EncoderManifest
 from distributed_hbt.train.checkpoints.another_world import can_change
 from distributed_hbt.train.checkpoints.only_data import only_data
@@ -87,9 +87,10 @@ def load_engine(engine: Any, checkpoint: Path, *, adapter: bool) -> None:
                 str(checkpoint), tag="engine", load_module_strict=not adapter, load_lr_scheduler_states=False
             )
     except Exception as error:  # of torch, pickle and DeepSpeed, which trusts in what it finds in the files
-        first_line = (str(error).strip() or type(error).__name__).partition("\n")[0]
         raise CheckpointError(
-            str(checkpoint), f"can not be loaded ({first_line})", "remove it to resume from the one before"
+            str(checkpoint),
+            f"can not be loaded ({one_line(error)})",
+            "remove it to resume from the one before",
         ) from error
     if path is None:
         raise CheckpointError(
