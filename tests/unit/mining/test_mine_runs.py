@@ -12,7 +12,7 @@ from distributed_hbt.config.load import validate
 from distributed_hbt.data.example import Example
 from distributed_hbt.data.sources import read_source
 from distributed_hbt.data.store.prepare import prepare_store
-from distributed_hbt.errors import ConfigError
+from distributed_hbt.errors import ConfigError, DataError
 from distributed_hbt.evaluation.encoder_choice import encoder_choice
 from distributed_hbt.evaluation.jobs.job import Job
 from distributed_hbt.evaluation.jobs.local import LocalExecutor
@@ -69,14 +69,14 @@ def test_a_mistake_in_the_second_command_costs_nothing(bench: Bench) -> None:
     assert not {path for path in killed.ran if path.parent.name != "corpora"} & set(again.ran)
 
 
-def test_a_language_that_no_folder_can_be_named_by_stays_in_the_work_folder(bench: Bench) -> None:
+def test_a_language_that_no_folder_can_be_named_by_is_refused(bench: Bench) -> None:
     """Catches a code with slashes in it that leads out of the folder which is removed at the end."""
     config = bench.config([row("g1"), row("g2"), row("g3") | {"passage_language": "../../x"}])
     out = bench.folder / "deep" / "out.jsonl"
-    summary = mine(config, bench.encoder(config), out, LocalExecutor("cpu"))
-    assert summary.rows == 3
-    assert {path.name for path in bench.folder.iterdir()} - {"runs"} == {"deep", "rows.jsonl"}
-    assert list(out.parent.iterdir()) == [out]
+    with pytest.raises(DataError, match=r"rows.jsonl:3: .*'../../x', no code of a language"):
+        mine(config, bench.encoder(config), out, LocalExecutor("cpu"))
+    assert {path.name for path in bench.folder.iterdir()} - {"runs", "deep"} == {"rows.jsonl"}
+    assert not out.exists()
 
 
 def test_a_random_choice_is_the_row_s_own(bench: Bench) -> None:
