@@ -46,6 +46,8 @@ NOT_RUN = {
     "make lock": "rewrites constraints.txt",
     "make test-scale": "many minutes; tests/scale has its own short form",
     "make test-faults": "half an hour; tests/faults has its own short form",
+    "make test-fuzz": "many minutes; tests/fuzz has its own short form",
+    "make audit": "asks a database in the network",
     "make soak": "minutes of a whole cluster; its parts have tests of their own",
     "make studies": "an hour; a loop over `hbt study`",
     ".venv/bin/pytest tests/unit/losses": "a part of `make test`",
