@@ -1,6 +1,8 @@
 """What counts as growth in benchmarks/soak.py, and its plot."""
 
+import itertools
 import statistics
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,13 +87,14 @@ def table(found: Sequence[Growth]) -> str:
 
 
 def draw(path: Path, samples: Sequence[Sample]) -> None:
-    """Memory, open files and threads of every process over time."""
+    """Memory, open files and threads of every lasting process over time."""
     figure, axes = plt.subplots(3, 1, figsize=(7.5, 7.5), sharex=True)
-    names = list(dict.fromkeys(sample.process for sample in samples))
+    looks = Counter(sample.process for sample in samples)  # a process of a second is none of the run's
+    names = [name for name in looks if looks[name] >= _FEWEST]
     for row, (measure, title) in enumerate(
         [("rss_mb", "resident memory, MB"), ("files", "open files"), ("threads", "threads")]
     ):
-        for name, colour in zip(names, _COLOURS, strict=False):
+        for name, colour in zip(names, itertools.cycle(_COLOURS), strict=False):
             of = [sample for sample in samples if sample.process == name]
             values = [getattr(sample, measure) for sample in of]
             axes[row].plot([s.seconds for s in of], values, color=colour, linewidth=1.2, label=name)
