@@ -11,7 +11,7 @@ from distributed_hbt.config.load import load_run
 from distributed_hbt.errors import ConfigError
 from distributed_hbt.run_directory import check_run_directory, write_config
 from distributed_hbt.tracking.fetch import fetch_run
-from distributed_hbt.tracking.open import open_tracker
+from distributed_hbt.tracking.open import begin_in_store, open_tracker
 from tests.mlflow_server import MlflowServer
 
 PASSWORD = "of-the-tests-4711"
@@ -67,13 +67,13 @@ def test_the_password_is_used_and_written_nowhere(
     tracker = open_tracker(config, config.run_dir, world_size=1)
     tracker.log_artifact(config.run_dir / "config.yaml")
     tracker.finish("KILLED")
-    for path in config.run_dir.rglob("*"):
+    for path in (one for one in config.run_dir.rglob("*") if one.is_file()):
         assert PASSWORD not in path.read_text(encoding="utf-8"), path
     assert json.loads((config.run_dir / "mlflow.json").read_text())["tracking_uri"] == server
 
     resolved = load_run(config.run_dir / "config.yaml")
     with pytest.raises(ConfigError, match="MLFLOW_TRACKING_USERNAME"):
-        open_tracker(resolved, config.run_dir, world_size=1)
+        begin_in_store(resolved, config.run_dir, world_size=1)
     monkeypatch.setitem(os.environ, "MLFLOW_TRACKING_USERNAME", "admin")
     monkeypatch.setitem(os.environ, "MLFLOW_TRACKING_PASSWORD", PASSWORD)
     check_run_directory(resolved)
