@@ -17,7 +17,8 @@ from distributed_hbt.distributed.process_group import ranks_from_environment
 from distributed_hbt.errors import HbtError, WorkerFailed
 from distributed_hbt.run_directory import RunDirectory, check_run_directory, write_config
 from distributed_hbt.tracking.json_lines import JsonLines
-from distributed_hbt.train import checkpoint_write, checkpoint_writer
+from distributed_hbt.train.checkpoints import write as checkpoint_write
+from distributed_hbt.train.checkpoints import writer as checkpoint_writer
 from distributed_hbt.train.checkpoints.choice import choose_checkpoint
 from distributed_hbt.train.loop import StepRecord
 from distributed_hbt.train.prepared import prepare
